@@ -1,0 +1,84 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Arithmetic of boxes.
+
+A box named ``xywh`` is (x, y, w, h): top-left corner and size in pixels, floats, continuous
+coordinates (pixel i covers [i, i + 1)). ``image_wh`` is (width, height) in pixels.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+Box = tuple[float, float, float, float]
+
+
+class BoxError(ValueError):
+    """A box that cannot be a target; the message names the value, the expectation, the cure."""
+
+
+def check_init_box(box: Sequence[float], image_wh: tuple[int, int]) -> Box:
+    """
+    Check a box that shall become the target, and return it as four floats.
+
+    A box that crosses the border of the image is fine, one that lies outside is not.
+
+    :param box: (x, y, w, h) in pixels.
+    :param image_wh: (width, height) of the image in pixels.
+    :raises BoxError: not four numbers, not finite, of no size, or without overlap.
+    """
+    try:
+        values = tuple(float(v) for v in box)
+    except (TypeError, ValueError):
+        raise BoxError(f'init box {box!r} is not made of numbers: give x, y, w, h in pixels, '
+                       'for example (320, 180, 64, 48)') from None
+    if len(values) != 4:
+        raise BoxError(f'init box {box!r} has {len(values)} values, expected 4: x, y, w, h in '
+                       'pixels (top-left corner and size)')
+    if not all(math.isfinite(v) for v in values):
+        raise BoxError(f'init box {values} is not finite: give four finite numbers x, y, w, h '
+                       'in pixels')
+    x, y, w, h = values
+    if w <= 0 or h <= 0:
+        raise BoxError(f'init box {values} has no size: width and height must be greater than 0 '
+                       '(x, y, w, h; not two corners)')
+    width, height = image_wh
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise BoxError(f'init box {values} does not overlap the {width}x{height} image: give '
+                       'pixels of this image, (0, 0) is its top-left corner')
+    return x, y, w, h
+
+
+def centre_xywh(box: Sequence[float]) -> tuple[float, float]:
+    """Return the centre (x, y) of a box in pixels."""
+    x, y, w, h = box
+    return x + w / 2, y + h / 2
+
+
+def clip_xywh(box: Sequence[float], image_wh: tuple[int, int]) -> Box:
+    """Return the part of a box that lies in the image; its size is 0 where there is none."""
+    x, y, w, h = box
+    width, height = image_wh
+    left, right = (min(max(v, 0.0), float(width)) for v in (x, x + w))
+    top, bottom = (min(max(v, 0.0), float(height)) for v in (y, y + h))
+    return left, top, right - left, bottom - top
+
+
+def iou_xywh(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """
+    Intersection over union of boxes.
+
+    :param a: (..., 4) boxes xywh in pixels; broadcasts with ``b``.
+    :param b: (..., 4) boxes xywh in pixels.
+    :returns: (...) values in [0, 1]; 0 where a box is not finite or both have no area.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    with np.errstate(invalid='ignore', over='ignore'):
+        low = np.maximum(a[..., :2], b[..., :2])
+        high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+        overlap = np.prod(np.clip(high - low, 0, None), axis=-1)
+        union = np.prod(a[..., 2:], axis=-1) + np.prod(b[..., 2:], axis=-1) - overlap
+        ratio = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return np.clip(np.nan_to_num(ratio, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)
