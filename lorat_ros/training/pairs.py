@@ -1,0 +1,234 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Pairs of template and search crop, with the box that is to be found.
+
+Four kinds of pair (shares in ``PairConfig``): two frames of a labelled clip; a labelled still
+seen twice; an object cut out and pasted on other backgrounds among others of its kind; any
+textured rectangle of any image seen twice. Every crop is one affine warp out of its image.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lorat_ros.boxes import iou_xywh
+from lorat_ros.training import augment, scenery
+from lorat_ros.training.pool import Item, Pool, outline_of_box
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """What the pairs are made of. Sides in pixels, the rest shares and spreads."""
+
+    search_size: int = 160
+    template_size: int = 80
+    grid_stride: int = 16
+    search_factor: float = 4.0
+    template_factor: float = 2.0
+    clip: float = 0.28
+    still: float = 0.17
+    paste: float = 0.30
+    texture: float = 0.25
+    frame_gap: int = 45
+    degraded: float = 0.6          # share of crops with strong camera faults
+    look_alike: float = 0.3        # share of pairs that get copies of the target
+    absent: float = 0.06           # share of pairs whose search crop lacks the target
+    occluder: float = 0.12
+    turned: float = 0.3            # share of pairs with strong rotation
+
+
+@dataclass
+class Pair:
+    """One training sample."""
+
+    template: np.ndarray           # (T, T, 3) uint8 BGR
+    mask: np.ndarray               # (T/16, T/16) float32, share of each cell under the target
+    search: np.ndarray             # (S, S, 3) uint8 BGR
+    box: np.ndarray                # (4,) float32: x1, y1, x2, y2 in units of the search region
+    present: bool                  # False: the target is not in the search crop
+
+
+def window_side(w: float, h: float, factor: float) -> float:
+    """Side in pixels of the square crop around a box: LoRAT's rule, with margin on both sides."""
+    margin = (factor - 1) * (w + h) / 2
+    return float(np.sqrt((w + margin) * (h + margin)))
+
+
+def cover_of_cells(box: np.ndarray, cells: int, size: int) -> np.ndarray:
+    """
+    Share of each cell that a box covers.
+
+    :param box: (4,) x1, y1, x2, y2 in pixels of the crop.
+    :param cells: cells along a side.
+    :param size: side of the crop in pixels.
+    :returns: (cells, cells) float32 in [0, 1], row-major (row = y).
+    """
+    edges = np.arange(cells + 1) * (size / cells)
+    across = [np.clip(np.minimum(edges[1:], box[2 + k]) - np.maximum(edges[:-1], box[k]), 0, None)
+              for k in (0, 1)]
+    return (np.outer(across[1], across[0]) / (size / cells) ** 2).astype(np.float32)
+
+
+class PairSampler:
+    """Draws pairs from a pool; the same seed draws the same pairs."""
+
+    def __init__(self, pool: Pool, config: PairConfig | None = None, seed: int = 0) -> None:
+        self.pool, self.config = pool, config or PairConfig()
+        self.rng = np.random.default_rng(seed)
+        self.masked = [item for items in (*pool.stills.values(),
+                                          *(clip[::4] for clip in pool.clips.values()))
+                       for item in items if item.mask is not None]
+        kinds = {'clip': bool(pool.clips), 'still': bool(pool.stills),
+                 'paste': bool(self.masked), 'texture': bool(pool.images)}
+        share = np.array([getattr(self.config, k) * usable for k, usable in kinds.items()])
+        if share.sum() <= 0:
+            raise ValueError('the pool holds nothing for the kinds of pair that are asked for: '
+                             f'usable are {[k for k, v in kinds.items() if v]}')
+        self.kinds, self.share = list(kinds), share / share.sum()
+        self.makers = {'clip': self._from_clip, 'still': self._from_still,
+                       'texture': self._from_texture}
+
+    def _pick(self, items: list) -> object:
+        return items[int(self.rng.integers(len(items)))]
+
+    def _pick_group(self, groups: dict[str, list[Item]]) -> list[Item]:
+        # The root keeps one large source from drowning the others.
+        weight = np.sqrt([len(g) for g in groups.values()])
+        return list(groups.values())[int(self.rng.choice(len(weight), p=weight / weight.sum()))]
+
+    def _from_clip(self) -> tuple[Item, Item]:
+        clip = self._pick_group(self.pool.clips)
+        first = int(self.rng.integers(len(clip)))
+        gap = int(self.rng.integers(-self.config.frame_gap, self.config.frame_gap + 1))
+        return clip[first], clip[int(np.clip(first + gap, 0, len(clip) - 1))]
+
+    def _from_still(self) -> tuple[Item, Item]:
+        item = self._pick(self._pick_group(self.pool.stills))
+        return item, item
+
+    def _from_texture(self) -> tuple[Item, Item]:
+        for _ in range(8):
+            image = self._pick(self.pool.images)
+            height, width = image.shape[:2]
+            side = np.exp(self.rng.uniform(np.log(18), np.log(0.55 * min(width, height))))
+            aspect = np.exp(self.rng.normal(0, 0.4))
+            w = min(side * np.sqrt(aspect), 0.9 * width)
+            h = min(side / np.sqrt(aspect), 0.9 * height)
+            x, y = self.rng.uniform(0, width - w), self.rng.uniform(0, height - h)
+            if image[int(y):int(y + h), int(x):int(x + w)].std() > 16:
+                break
+        box = (x, y, w, h)
+        return (item := Item(image, box, outline_of_box(box))), item
+
+    def _warp_of(self, outline: np.ndarray, search: bool, turn: float, mirror: float,
+                 aspect: float) -> tuple[np.ndarray, np.ndarray]:
+        """Matrix (2, 3) image to crop, and the target's box x1, y1, x2, y2 in crop pixels."""
+        rng, config = self.rng, self.config
+        size = config.search_size if search else config.template_size
+        factor = config.search_factor if search else config.template_factor
+        stretch = np.exp([aspect / 2, -aspect / 2]) * (mirror, 1.0)
+        turning = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        linear = turning * stretch
+        points = outline @ linear.T
+        low, high = points.min(0), points.max(0)
+        w, h = high - low
+        spread, reach = (0.25, 0.40 if rng.random() < 0.4 else 0.18) if search else (0.06, 0.03)
+        scale = size / window_side(w, h, factor) * np.exp(rng.normal(0, spread))
+        goal = size * (0.5 + rng.uniform(-reach, reach, 2))
+        offset = goal - scale * (low + high) / 2
+        box = np.concatenate([low * scale + offset, high * scale + offset])
+        return np.hstack([scale * linear, offset[:, None]]), box
+
+    def _views(self, first: Item, second: Item) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Warps and boxes of the template and of the search crop."""
+        rng = self.rng
+        mirror = rng.choice((-1.0, 1.0))
+        spread = 0.6 if rng.random() < self.config.turned else 0.12
+        return [self._warp_of(first.outline, False, rng.normal(0, 0.05), mirror,
+                              rng.normal(0, 0.03)),
+                self._warp_of(second.outline, True, rng.normal(0, spread), mirror,
+                              rng.normal(0, 0.13))]
+
+    def _crop(self, image: np.ndarray, warp: np.ndarray, size: int, mean_fill: bool
+              ) -> np.ndarray:
+        border = cv2.BORDER_CONSTANT if mean_fill else cv2.BORDER_REFLECT_101
+        fill = image[::16, ::16].reshape(-1, 3).mean(0).tolist()
+        shrunk = abs(np.linalg.det(warp[:, :2])) < 0.3
+        if shrunk:      # a plain bilinear warp of a large target would alias
+            image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            warp = np.hstack([warp[:, :2] * 2, warp[:, 2:]])
+        return cv2.warpAffine(image, warp, (size, size), flags=cv2.INTER_LINEAR,
+                              borderMode=border, borderValue=fill)
+
+    def _pasted(self, views: list[tuple[np.ndarray, np.ndarray]], items: tuple[Item, Item],
+                absent: bool) -> list[np.ndarray]:
+        """Objects on other backgrounds: the template crop and the search crop."""
+        rng = self.rng
+        crops = []
+        image = self._pick(self.pool.images)
+        for number, ((warp, box), item) in enumerate(zip(views, items)):
+            size = self.config.search_size if number else self.config.template_size
+            if number and rng.random() < 0.4:
+                image = self._pick(self.pool.images)
+            crop = scenery.backdrop(image, size, rng)
+            for _ in range(int(rng.integers(0, 3)) if number else 0):
+                scenery.paste_elsewhere(crop, self._pick(self.masked), box, rng)
+            if not (number and absent):
+                scenery.paste(crop, item, warp, rng)
+            crops.append(crop)
+        return crops
+
+    def draw(self) -> Pair:
+        """Draw one pair."""
+        rng, config = self.rng, self.config
+        kind = self.kinds[int(rng.choice(len(self.kinds), p=self.share))]
+        absent = rng.random() < config.absent
+        if kind == 'paste':
+            pair = self._from_clip() if self.pool.clips and rng.random() < 0.4 else ()
+            if not pair or any(i.mask is None for i in pair):
+                pair = (self._pick(self.masked),) * 2
+            views = self._views(*pair)
+            template, search = self._pasted(views, pair, absent)
+        else:
+            pair = self.makers[kind]()
+            views = self._views(*pair)
+            mean_fill = rng.random() < 0.6
+            template = self._crop(pair[0].image, views[0][0], config.template_size, mean_fill)
+            image = self._pick(self.pool.images) if absent else pair[1].image
+            search = self._crop(image, views[1][0], config.search_size, mean_fill)
+        box = views[1][1]
+        if not absent and rng.random() < config.look_alike:
+            for _ in range(int(rng.integers(1, 3))):
+                scenery.look_alike(search, box, rng)
+        if not absent and rng.random() < config.occluder:
+            cover = scenery.occlude(search, box, self._pick(self.pool.images), rng)
+            absent = cover > 0.9
+        search, template = self._photographed(search, template)
+        mask = cover_of_cells(views[0][1], config.template_size // config.grid_stride,
+                              config.template_size)
+        return Pair(template, mask, search, (box / config.search_size).astype(np.float32),
+                    not absent)
+
+    def _photographed(self, search: np.ndarray, template: np.ndarray
+                      ) -> tuple[np.ndarray, np.ndarray]:
+        rng, config = self.rng, self.config
+        if rng.random() < 0.12:
+            search, template = augment.grey(search), augment.grey(template)
+        bad = rng.random(2) < (config.degraded, config.degraded / 2)
+        return (augment.camera(search, rng, 1.0 if bad[0] else 0.0),
+                augment.camera(template, rng, 0.7 if bad[1] else 0.0))
+
+    def batch(self, count: int) -> dict[str, np.ndarray]:
+        """Draw ``count`` pairs as arrays: template, mask, search, box, present."""
+        pairs = [self.draw() for _ in range(count)]
+        return {name: np.stack([np.asarray(getattr(p, name)) for p in pairs])
+                for name in ('template', 'mask', 'search', 'box', 'present')}
+
+
+def overlap_of_corners(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (..., 4) given as x1, y1, x2, y2."""
+    return iou_xywh(np.concatenate([a[..., :2], a[..., 2:] - a[..., :2]], -1),
+                    np.concatenate([b[..., :2], b[..., 2:] - b[..., :2]], -1))

@@ -1,0 +1,111 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Composed crops: backdrops, pasted objects, look-alikes of the target, occluders."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from lorat_ros.training import augment
+from lorat_ros.training.pool import Item
+
+
+def backdrop(image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Cut a random square of an image, (size, size, 3)."""
+    height, width = image.shape[:2]
+    side = min(height, width) * rng.uniform(0.35, 1.0)
+    x, y = rng.uniform(0, width - side), rng.uniform(0, height - side)
+    cut = image[int(y):int(y + side), int(x):int(x + side)]
+    method = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    return cv2.resize(cut, (size, size), interpolation=method)
+
+
+def _blend(crop: np.ndarray, layer: np.ndarray, alpha: np.ndarray) -> None:
+    """Lay ``layer`` over ``crop`` in place where ``alpha`` (S, S) uint8 says so."""
+    share = alpha.astype(np.float32)[..., None] * (1 / 255)
+    crop[:] = (crop + (layer.astype(np.float32) - crop) * share).astype(np.uint8)
+
+
+def paste(crop: np.ndarray, item: Item, warp: np.ndarray, rng: np.random.Generator) -> None:
+    """Paste a masked object into a crop, in place; ``warp`` (2, 3) leads from its image there."""
+    size = (crop.shape[1], crop.shape[0])
+    layer = cv2.warpAffine(item.image, warp, size, flags=cv2.INTER_LINEAR,
+                           borderMode=cv2.BORDER_REPLICATE)
+    alpha = cv2.warpAffine(item.mask, warp, size, flags=cv2.INTER_LINEAR)
+    if rng.random() < 0.7:       # soft edges, else the seam gives the object away
+        alpha = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.5, 1.2))
+    _blend(crop, layer, alpha)
+
+
+def _place_elsewhere(box: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a point (x, y) in the crop that lies off the box (x1, y1, x2, y2)."""
+    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+    for _ in range(6):
+        point = rng.uniform(0, size, 2)
+        if np.any(np.abs(point - middle) > 1.5 * half):
+            return point
+    return np.where(middle > size / 2, 0.1, 0.9) * size
+
+
+def _pose(scale: float, rng: np.random.Generator, turn: float) -> np.ndarray:
+    angle = rng.normal(0, turn)
+    pose = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
+    return pose * (rng.choice((-1.0, 1.0)), 1.0)
+
+
+def paste_elsewhere(crop: np.ndarray, item: Item, box: np.ndarray, rng: np.random.Generator
+                    ) -> None:
+    """Paste another object, about as large as the target, off the target's box; in place."""
+    target = np.sqrt(np.prod(box[2:] - box[:2]))
+    own = np.sqrt(item.box[2] * item.box[3])
+    pose = _pose(target / own * np.exp(rng.normal(0, 0.3)), rng, 0.5)
+    point = _place_elsewhere(box, crop.shape[0], rng)
+    centre = np.array([item.box[0] + item.box[2] / 2, item.box[1] + item.box[3] / 2])
+    paste(crop, item, np.hstack([pose, (point - pose @ centre)[:, None]]), rng)
+
+
+def look_alike(crop: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> None:
+    """
+    Copy the target to another place of the crop, changed a little; in place.
+
+    The copy has other colours, another pose or another size, so that the true target remains
+    the better match: what a tracker must learn is to prefer it.
+    """
+    size = crop.shape[0]
+    pose = _pose(np.exp(rng.normal(0, 0.2)), rng, 0.4)
+    centre = (box[:2] + box[2:]) / 2
+    point = _place_elsewhere(box, size, rng)
+    warp = np.hstack([pose, (point - pose @ centre)[:, None]])
+    shape = np.zeros((size, size), np.uint8)
+    axes = np.maximum((box[2:] - box[:2]) * 0.5, 1)
+    cv2.ellipse(shape, (tuple(centre.tolist()), tuple((2 * axes).tolist()), 0.0), 255, -1)
+    layer = cv2.warpAffine(crop, warp, (size, size), flags=cv2.INTER_LINEAR,
+                           borderMode=cv2.BORDER_REFLECT_101)
+    alpha = cv2.GaussianBlur(cv2.warpAffine(shape, warp, (size, size)), (0, 0), 1.0)
+    # The true target stays on top.
+    x1, y1, x2, y2 = np.clip(np.round(box), 0, size).astype(int)
+    alpha[y1:y2, x1:x2] = 0
+    _blend(crop, augment.colours(layer, rng, rng.uniform(0.5, 2.5)), alpha)
+
+
+def occlude(crop: np.ndarray, box: np.ndarray, image: np.ndarray, rng: np.random.Generator
+            ) -> float:
+    """Cover part of the target (seldom all) with a piece of another image, in place.
+
+    :returns: the share of the box that is covered.
+    """
+    size, (w, h) = crop.shape[0], box[2:] - box[:2]
+    if rng.random() < 0.15:      # gone behind something
+        low, high = box[:2] - rng.uniform(0.05, 0.6, 2) * (w, h), \
+            box[2:] + rng.uniform(0.05, 0.6, 2) * (w, h)
+    else:
+        span = rng.uniform(0.3, 0.8, 2) * (w, h)
+        low = box[:2] + rng.uniform(-0.3, 0.8, 2) * (w, h)
+        high = low + span
+    a, b = np.clip(np.round(low), 0, size).astype(int), np.clip(np.round(high), 0, size).astype(int)
+    if np.any(b - a < 2):
+        return 0.0
+    patch = backdrop(image, int(max(b - a)), rng)
+    crop[a[1]:b[1], a[0]:b[0]] = patch[:b[1] - a[1], :b[0] - a[0]]
+    inside = np.clip(np.minimum(b, box[2:]) - np.maximum(a, box[:2]), 0, None)
+    return float(np.prod(inside) / max(w * h, 1e-6))
