@@ -1,0 +1,193 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Shared by all tests: an isolated ROS 2 graph, and real nodes started and stopped properly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FIRST_DOMAIN, DOMAINS = 1, 100  # ids above 101 collide with Linux's ephemeral ports
+
+
+def _graph_environment(pid: int, distribution: str | None) -> dict[str, str]:
+    """What keeps a test session's graph on this machine and apart from other graphs on it."""
+    environment = {
+        'ROS_DOMAIN_ID': str(FIRST_DOMAIN + pid % DOMAINS),
+        'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA',  # by default large images are lost
+        'PYTHONUNBUFFERED': '1',  # what a node printed before it died is in its log
+    }
+    if distribution == 'humble':
+        environment['ROS_LOCALHOST_ONLY'] = '1'
+    else:
+        environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    return environment
+
+
+def pytest_configure() -> None:
+    """Set the graph's environment before anything imports rclpy; child processes inherit it."""
+    os.environ.update(_graph_environment(os.getpid(), os.environ.get('ROS_DISTRO')))
+
+
+def executable(name: str) -> list[str]:
+    """The command that starts one of the package's executables, as `ros2 run` would find it.
+
+    Raises FileNotFoundError, naming the places looked in, if it is not installed.
+    """
+    prefixes = [sys.prefix, *os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
+    places = [Path(prefix, 'lib', 'lorat_ros', name) for prefix in prefixes if prefix]
+    for place in places:
+        if place.is_file():
+            return [sys.executable, str(place)]
+    raise FileNotFoundError(f'executable {name!r} is not installed: looked for '
+                            f'{", ".join(map(str, places))}; run `make env`')
+
+
+class NodeProcess:
+    """A real process in a session of its own; what it prints (stdout and stderr) goes to `log`."""
+
+    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        """Start `command` at once with `environment` on top of this process's own."""
+        self.command, self.log = list(command), log
+        self._stream = log.open('wb')
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=self._stream, stderr=subprocess.STDOUT,
+            start_new_session=True, env={**os.environ, **environment})
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs; negative when a signal ended it."""
+        return self.process.poll()
+
+    @property
+    def output(self) -> str:
+        """All it has printed so far."""
+        return self.log.read_text(encoding='utf-8', errors='replace')
+
+    def wait_for_output(self, text: str, timeout: float = 30.0) -> str:
+        """Wait until it has printed `text` and return its output.
+
+        Raises AssertionError if it ends first or takes longer than `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while text not in self.output:
+            if self.returncode is not None and text not in self.output:
+                raise AssertionError(f'{self.command} ended with {self.returncode} before it '
+                                     f'printed {text!r}:\n{self.output}')
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f'{self.command} did not print {text!r} in {timeout} s:\n{self.output}')
+            time.sleep(0.02)
+        return self.output
+
+    def signal(self, number: int, group: bool = False) -> None:
+        """Send a signal to the process, or to its whole group as a terminal's Ctrl-C does."""
+        if self.returncode is None:
+            (os.killpg if group else os.kill)(self.process.pid, number)
+
+    def wait(self, timeout: float = 15.0) -> int:
+        """Wait until it ends by itself; returns its status or raises subprocess.TimeoutExpired."""
+        return self.process.wait(timeout)
+
+    def stop(self, timeout: float = 15.0, group: bool = False) -> int:
+        """Interrupt it as Ctrl-C does and wait; returns the exit status.
+
+        Raises AssertionError if it has to be killed: a node that does not stop leaves
+        shared-memory segments behind and keeps the terminal of whoever started it.
+        """
+        self.signal(signal.SIGINT, group)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            raise AssertionError(
+                f'{self.command} did not stop within {timeout} s of SIGINT and was killed:\n'
+                f'{self.output}') from None
+        finally:
+            if not self._stream.closed:
+                self._stream.close()
+
+    def _kill(self) -> None:
+        for number, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0)):
+            self.signal(number, group=True)
+            try:
+                self.process.wait(patience)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+
+class NodeProcesses:
+    """What the fixture `node_process` gives a test: call it to start a process."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the logs of all processes in `folder`."""
+        self.folder, self.started, self._exit_codes = folder, [], {}
+
+    def __call__(self, name: str | Sequence[str], *arguments: str,
+                 environment: Mapping[str, str] | None = None,
+                 exit_codes: Sequence[int] = (0,)) -> NodeProcess:
+        """Start one of the package's executables by name, or any command given as a list.
+
+        `exit_codes`: what it may end with; anything else fails the test when it is torn down.
+        """
+        command = executable(name) if isinstance(name, str) else list(name)
+        log = self.folder / f'{len(self.started):02d}-{Path(command[-1]).name}.log'
+        process = NodeProcess([*command, *arguments], log, environment or {})
+        self.started.append(process)
+        self._exit_codes[process] = tuple(exit_codes)
+        return process
+
+    def stop_all(self) -> list[str]:
+        """Stop what still runs, the latest first; returns one complaint per bad end."""
+        complaints = []
+        for process in reversed(self.started):
+            try:
+                code = process.stop()
+            except AssertionError as error:
+                complaints.append(str(error))
+                continue
+            if code not in self._exit_codes[process]:
+                complaints.append(f'{process.command} ended with {code}, expected one of '
+                                  f'{self._exit_codes[process]}:\n{process.output}')
+        return complaints
+
+
+@pytest.fixture
+def node_process(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+    """Start real nodes: `node = node_process('tracker_node', '--ros-args', '-p', 'threads:=1')`.
+
+    Each is interrupted when the test ends; one that then ends badly or has to be killed fails the
+    test. When the test fails, the output of every process is part of its report.
+    """
+    folder = tmp_path / 'processes'
+    folder.mkdir()
+    processes = NodeProcesses(folder)
+    yield processes
+    complaints = processes.stop_all()
+    if complaints:
+        pytest.fail('\n\n'.join(complaints), pytrace=False)
+
+
+@pytest.fixture(scope='session')
+def repository() -> Path:
+    """The root of the source tree under test."""
+    return REPOSITORY
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Add the output of a failed test's processes to its report."""
+    report = (yield).get_result()
+    processes = getattr(item, 'funcargs', {}).get('node_process')
+    if report.failed and report.when == 'call' and isinstance(processes, NodeProcesses):
+        for process in processes.started:
+            report.sections.append((f'output of {" ".join(process.command)}', process.output))
