@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build the environment of this repository: `.venv`, with ROS 2 and everything else in it.
 
-Run by `make env` with the system's Python; needs nothing but the standard library. Where ROS 2 is
-sourced it is used, otherwise real ROS 2 comes as wheels from PyPI. A second run does only what
-changed. This file keeps to syntax that old Pythons understand, so that they are told what is wrong.
+Run by `make env` with the system's Python; needs nothing but the standard library. Where ROS 2
+is sourced it is used, otherwise real ROS 2 comes as wheels from PyPI. A second run does only what
+changed. This file keeps to syntax that old Pythons know, so that they are told what is wrong.
 """
 
 import sys
@@ -20,17 +20,17 @@ def python_complaint(version, found=()):
     """
     if OLDEST <= tuple(version) <= NEWEST:
         return None
-    cure = ('run `make env PYTHON={}`'.format(found[0]) if found else
+    cure = (f'run `make env PYTHON={found[0]}`' if found else
             'install one (Debian and Ubuntu: apt install python3 python3-venv) and run '
             '`make env PYTHON=/path/to/python3`')
-    return 'this is Python {}.{}, but lorat_ros needs {}.{} to {}.{}: {}'.format(
-        version[0], version[1], OLDEST[0], OLDEST[1], NEWEST[0], NEWEST[1], cure)
+    here, oldest, newest = ('.'.join(map(str, each)) for each in (version, OLDEST, NEWEST))
+    return f'this is Python {here}, but lorat_ros needs {oldest} to {newest}: {cure}'
 
 
 def suitable_pythons():
     """Names of Pythons on PATH that would do, the newest first."""
     import shutil
-    names = ['python3.{}'.format(minor) for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
+    names = [f'python3.{minor}' for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
     return [name for name in names if shutil.which(name)]
 
 
@@ -38,7 +38,7 @@ def main():
     """Build the environment; returns the exit status."""
     complaint = python_complaint(sys.version_info[:2], suitable_pythons())
     if complaint:
-        sys.stderr.write('make env: {}\n'.format(complaint))
+        sys.stderr.write(f'make env: {complaint}\n')
         return 1
     from builder import build
     return build()

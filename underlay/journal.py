@@ -1,6 +1,6 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Doing steps one after another: which are due, how far they are, what they said, how they failed."""
+"""Doing steps in order: which are due, how far they are, what they said, how they failed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Journal:
         return stamp.is_file() and stamp.read_text() == fingerprint(step.inputs)
 
     def is_broken(self, steps: Sequence[Step]) -> bool:
-        """Whether an earlier run was killed inside a step that cannot be repeated over its rests."""
+        """Whether an earlier run was killed inside a step that cannot be repeated."""
         return any(self._file(step, 'running').exists() for step in steps
                    if not step.interruptible)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What must be on the machine before the environment can be built, each with the cure if it is not.
+"""What must be on the machine before the environment can be built, and the cure if it is not.
 
 Every check takes what it looks at as parameters, so that a test can hand it another machine.
 """
@@ -67,8 +67,8 @@ def check_headers(include: Path) -> None:
     """`include`: the folder where this Python keeps its C headers."""
     if not (include / 'Python.h').is_file():
         raise Problem(
-            f'{include}/Python.h is missing, but the message bindings have to be compiled: install '
-            'it (Debian and Ubuntu: sudo apt install python3-dev) and run `make env` again')
+            f'{include}/Python.h is missing, but the message bindings have to be compiled: '
+            'install it (Debian and Ubuntu: sudo apt install python3-dev) and run `make env` again')
 
 
 def check_ros(distribution: str, imports: Callable[[str], bool]) -> None:
