@@ -68,7 +68,7 @@ def check_headers(include: Path) -> None:
     if not (include / 'Python.h').is_file():
         raise Problem(
             f'{include}/Python.h is missing, but the message bindings have to be compiled: '
-            'install it (Debian and Ubuntu: sudo apt install python3-dev) and run `make env` again')
+            'install it (Debian and Ubuntu: sudo apt install python3-dev), run `make env` again')
 
 
 def check_ros(distribution: str, imports: Callable[[str], bool]) -> None:
