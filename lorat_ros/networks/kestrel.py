@@ -53,6 +53,14 @@ class KestrelConfig:
         return asdict(self)
 
 
+def unit(x: torch.Tensor) -> torch.Tensor:
+    """Scale the vectors of the last axis to length 1.
+
+    Written out because torch's normalize becomes a ReduceL2 whose axes opset 17 cannot express.
+    """
+    return x * torch.rsqrt((x * x).sum(-1, keepdim=True) + 1e-8)
+
+
 def conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """3x3 convolution, batch norm, ReLU."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
@@ -158,7 +166,7 @@ class Kestrel(nn.Module):
         tokens = self._tokens(image)
         weight = mask.flatten(1).unsqueeze(2)
         pooled = (tokens * weight).sum(1, keepdim=True) / (weight.sum(1, keepdim=True) + 1e-4)
-        keys = F.normalize(torch.cat([tokens, pooled], 1), dim=2)
+        keys = unit(torch.cat([tokens, pooled], 1))
         background, target, _ = self.type_embedding
         kinds = weight * target + (1 - weight) * background
         return tokens + self.template_position + kinds, keys
@@ -176,7 +184,7 @@ class Kestrel(nn.Module):
         """
         grid = self.config.search_grid
         tokens = self._tokens(image)
-        similarity = F.normalize(tokens, dim=2) @ template_keys.transpose(1, 2)
+        similarity = unit(tokens) @ template_keys.transpose(1, 2)
         tokens = tokens + self.search_position + self.type_embedding[2] + self.match(similarity)
         x = torch.cat([template_tokens, tokens], 1)
         for block in self.blocks:

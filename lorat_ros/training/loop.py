@@ -23,13 +23,11 @@ import torch
 from torch import distributed, nn
 
 from lorat_ros.networks.kestrel import Kestrel, KestrelConfig
+from lorat_ros.tracking.kestrel import IMAGE_MEAN, IMAGE_SCALE
 from lorat_ros.training.curves import Curves
 from lorat_ros.training.losses import centre_losses, Losses
 from lorat_ros.training.pairs import PairConfig, PairSampler
 from lorat_ros.training.pool import Pool
-
-IMAGE_MEAN = (123.675, 116.28, 103.53)    # RGB, of ImageNet
-IMAGE_SCALE = 58.0
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,9 @@ def optimiser_of(network: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 def normalised(image: np.ndarray) -> torch.Tensor:
     """Crops (N, S, S, 3) uint8 BGR to (N, 3, S, S) float32 as the tracker's family makes them."""
-    rgb = torch.from_numpy(image).flip(3).permute(0, 3, 1, 2).float()
-    mean = torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1)
-    return ((rgb - mean) / IMAGE_SCALE).contiguous(memory_format=torch.channels_last)
+    scaled = (torch.from_numpy(image).float() - torch.from_numpy(IMAGE_MEAN)) * float(IMAGE_SCALE)
+    # Permuting channels-last data gives channels-last memory: what the convolutions want.
+    return scaled.flip(3).permute(0, 3, 1, 2)
 
 
 def loss_of(network: nn.Module, batch: dict[str, np.ndarray], bf16: bool) -> Losses:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lorat_ros.boxes import iou_xywh
+from lorat_ros.tracking.crops import window_side
+from lorat_ros.tracking.kestrel import cover_of_cells, STRIDE
 from lorat_ros.training import augment, scenery
-from lorat_ros.training.pool import Item, Pool, outline_of_box
+from lorat_ros.training.pool import Item, outline_of_box, Pool
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,6 @@ class PairConfig:
 
     search_size: int = 160
     template_size: int = 80
-    grid_stride: int = 16
     search_factor: float = 4.0
     template_factor: float = 2.0
     clip: float = 0.28
@@ -49,27 +49,6 @@ class Pair:
     search: np.ndarray             # (S, S, 3) uint8 BGR
     box: np.ndarray                # (4,) float32: x1, y1, x2, y2 in units of the search region
     present: bool                  # False: the target is not in the search crop
-
-
-def window_side(w: float, h: float, factor: float) -> float:
-    """Side in pixels of the square crop around a box: LoRAT's rule, with margin on both sides."""
-    margin = (factor - 1) * (w + h) / 2
-    return float(np.sqrt((w + margin) * (h + margin)))
-
-
-def cover_of_cells(box: np.ndarray, cells: int, size: int) -> np.ndarray:
-    """
-    Share of each cell that a box covers.
-
-    :param box: (4,) x1, y1, x2, y2 in pixels of the crop.
-    :param cells: cells along a side.
-    :param size: side of the crop in pixels.
-    :returns: (cells, cells) float32 in [0, 1], row-major (row = y).
-    """
-    edges = np.arange(cells + 1) * (size / cells)
-    across = [np.clip(np.minimum(edges[1:], box[2 + k]) - np.maximum(edges[:-1], box[k]), 0, None)
-              for k in (0, 1)]
-    return (np.outer(across[1], across[0]) / (size / cells) ** 2).astype(np.float32)
 
 
 class PairSampler:
@@ -207,7 +186,8 @@ class PairSampler:
             cover = scenery.occlude(search, box, self._pick(self.pool.images), rng)
             absent = cover > 0.9
         search, template = self._photographed(search, template)
-        mask = cover_of_cells(views[0][1], config.template_size // config.grid_stride,
+        x1, y1, x2, y2 = views[0][1]
+        mask = cover_of_cells((x1, y1, x2 - x1, y2 - y1), config.template_size // STRIDE,
                               config.template_size)
         return Pair(template, mask, search, (box / config.search_size).astype(np.float32),
                     not absent)
@@ -226,9 +206,3 @@ class PairSampler:
         pairs = [self.draw() for _ in range(count)]
         return {name: np.stack([np.asarray(getattr(p, name)) for p in pairs])
                 for name in ('template', 'mask', 'search', 'box', 'present')}
-
-
-def overlap_of_corners(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (..., 4) given as x1, y1, x2, y2."""
-    return iou_xywh(np.concatenate([a[..., :2], a[..., 2:] - a[..., :2]], -1),
-                    np.concatenate([b[..., :2], b[..., 2:] - b[..., :2]], -1))

@@ -1,0 +1,87 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Which models there are and where they are found.
+
+A bundle is looked for, by name, in the folders of ``LORAT_MODELS`` (separated as in ``PATH``),
+in ``~/.local/share/lorat_ros/models`` (``XDG_DATA_HOME`` is honoured), and among those shipped
+with the package. A path to a folder is taken as it is.
+"""
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from lorat_ros.models.bundle import Bundle, BundleError, MANIFEST, read_bundle, read_manifest
+
+DEFAULT_MODEL = 'kestrel-s'
+
+
+@dataclass(frozen=True)
+class Published:
+    """Scores that the authors of a model published; not measured here."""
+
+    name: str
+    paper: str
+    parameters_m: float         # millions, LoRA merged
+    gmacs: float                # a frame
+    lasot_auc: float            # success AUC on LaSOT's test set, percent
+
+
+def shipped_folder() -> Path:
+    """Folder of the bundles that come with the package."""
+    return Path(str(resources.files('lorat_ros.models'))) / 'bundles'
+
+
+def search_path() -> list[Path]:
+    """Folders that are searched for bundles, first wins."""
+    named = [Path(p).expanduser() for p in os.environ.get('LORAT_MODELS', '').split(os.pathsep)
+             if p]
+    data = Path(os.environ.get('XDG_DATA_HOME') or '~/.local/share').expanduser()
+    return [*named, data / 'lorat_ros' / 'models', shipped_folder()]
+
+
+def installed() -> list[Path]:
+    """Folders of all bundles on the search path; a name found earlier hides a later one."""
+    found: dict[str, Path] = {}
+    for folder in search_path():
+        if folder.is_dir():
+            for path in sorted(p.parent for p in folder.glob(f'*/{MANIFEST}')):
+                found.setdefault(path.name, path)
+    return list(found.values())
+
+
+def list_bundles() -> tuple[list[Bundle], list[str]]:
+    """Every bundle that can be read, and the reasons why others cannot."""
+    bundles, problems = [], []
+    for path in installed():
+        try:
+            bundles.append(Bundle(path, read_manifest(path), {}))
+        except BundleError as error:
+            problems.append(str(error))
+    return bundles, problems
+
+
+def find_bundle(model: str | Path | None = None) -> Bundle:
+    """
+    Find and check a bundle.
+
+    :param model: a name, a folder, or None (or '') for the shipped default.
+    :raises BundleError: not found (the names that exist are listed), or not usable.
+    """
+    wanted = str(model) if model else DEFAULT_MODEL
+    as_folder = Path(wanted).expanduser()
+    if os.sep in wanted or as_folder.is_dir():
+        if not as_folder.is_dir():
+            raise BundleError(f'model folder {wanted} does not exist: give the folder that holds '
+                              f'{MANIFEST}, or a name from `lorat models`')
+        return read_bundle(as_folder)
+    for folder in search_path():
+        if (folder / wanted / MANIFEST).is_file():
+            return read_bundle(folder / wanted)
+    names = ', '.join(sorted(p.name for p in installed())) or 'none'
+    raise BundleError(f'model {wanted!r} is not installed (installed: {names}): give one of '
+                      'these names or the folder of a bundle; LORAT_MODELS adds folders to the '
+                      'search')

@@ -1,0 +1,123 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Crop plans, and the sampler that executes them on the CPU.
+
+A plan says which pixels go where: a rectangle of whole pixels of the image is stretched onto a
+rectangle of whole pixels of the crop, and the rest of the crop is filled. Because both
+rectangles are whole, scale and offset may differ a little between the axes; the plan knows them
+exactly, so boxes go back and forth without loss.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lorat_ros.boxes import Box
+
+
+@dataclass(frozen=True)
+class CropPlan:
+    """Which pixels of an image go where in a square crop. All rectangles are x1, y1, x2, y2."""
+
+    source: tuple[int, int, int, int]         # of the image, pixels
+    destination: tuple[int, int, int, int]    # of the crop, pixels; empty: all is fill
+    size: int                                 # side of the crop, pixels
+    fill: tuple[float, float, float]          # BGR
+    scale: tuple[float, float]                # crop pixels per image pixel, x and y
+    offset: tuple[float, float]               # crop = image * scale + offset, pixels
+
+    def to_crop(self, box: Box) -> Box:
+        """Map a box xywh from image pixels to crop pixels."""
+        (sx, sy), (ox, oy), (x, y, w, h) = self.scale, self.offset, box
+        return x * sx + ox, y * sy + oy, w * sx, h * sy
+
+    def to_image(self, box: Box) -> Box:
+        """Map a box xywh from crop pixels to image pixels."""
+        (sx, sy), (ox, oy), (x, y, w, h) = self.scale, self.offset, box
+        return (x - ox) / sx, (y - oy) / sy, w / sx, h / sy
+
+    @property
+    def window(self) -> Box:
+        """What the crop shows, xywh in image pixels; may reach over the image's border."""
+        return self.to_image((0.0, 0.0, float(self.size), float(self.size)))
+
+
+def window_side(w: float, h: float, factor: float) -> float:
+    """
+    Side in pixels of the square window around a box of size (w, h).
+
+    A margin of ``(factor - 1)`` half perimeters' half is added to either side, then the area is
+    kept (LoRAT's rule): a square box spans 1 / factor of the window.
+    """
+    margin = (factor - 1) * (w + h) / 2
+    return math.sqrt((w + margin) * (h + margin))
+
+
+def _plan_axis(low: float, side: float, size: int, length: int
+               ) -> tuple[int, int, int, int, float, float]:
+    """Source and destination of one axis, with its scale and offset."""
+    nominal = size / side
+    first, last = max(math.floor(low), 0), min(math.ceil(low + side), length)
+    start = min(max(round((first - low) * nominal), 0), size)
+    end = min(max(round((last - low) * nominal), 0), size)
+    if last <= first or end <= start:      # the window shows nothing of the image
+        return 0, 0, 0, 0, nominal, -low * nominal
+    scale = (end - start) / (last - first)
+    return first, last, start, end, scale, start - first * scale
+
+
+def plan_crop(centre: tuple[float, float], side: float, size: int, image_wh: tuple[int, int],
+              fill: tuple[float, float, float]) -> CropPlan:
+    """
+    Plan a square crop.
+
+    :param centre: (x, y) of the window in image pixels.
+    :param side: of the window in image pixels, greater than 0.
+    :param size: side of the crop in pixels.
+    :param image_wh: (width, height) of the image.
+    :param fill: BGR colour of what lies outside the image.
+    """
+    axes = [_plan_axis(centre[k] - side / 2, side, size, image_wh[k]) for k in (0, 1)]
+    (x1, x2, u1, u2, sx, ox), (y1, y2, v1, v2, sy, oy) = axes
+    if u1 == u2 or v1 == v2:
+        x1 = y1 = x2 = y2 = u1 = v1 = u2 = v2 = 0
+    return CropPlan((x1, y1, x2, y2), (u1, v1, u2, v2), size, fill, (sx, sy), (ox, oy))
+
+
+def sample_crop(image: np.ndarray, plan: CropPlan) -> np.ndarray:
+    """
+    Execute a plan on the CPU.
+
+    Large targets are thinned before they are averaged, so the cost does not grow with the image.
+
+    :param image: (height, width, 3) uint8 BGR.
+    :returns: (size, size, 3) uint8 BGR.
+    """
+    x1, y1, x2, y2 = plan.source
+    u1, v1, u2, v2 = plan.destination
+    whole = (u1, v1, u2, v2) == (0, 0, plan.size, plan.size)
+    canvas = np.empty((plan.size, plan.size, 3), np.uint8)
+    if not whole:
+        canvas[:] = np.asarray(plan.fill).round().astype(np.uint8)
+    if u2 == u1:
+        return canvas
+    shrink = 1 / max(plan.scale)
+    step = max(1, int(shrink / 3))
+    first = (step - 1) // 2
+    part = image[y1 + first:y2:step, x1 + first:x2:step]
+    method = cv2.INTER_AREA if shrink > 1.5 else cv2.INTER_LINEAR
+    if whole:
+        return cv2.resize(part, (plan.size, plan.size), dst=canvas, interpolation=method)
+    canvas[v1:v2, u1:u2] = cv2.resize(part, (u2 - u1, v2 - v1), interpolation=method)
+    return canvas
+
+
+def mean_colour(image: np.ndarray) -> tuple[float, float, float]:
+    """Mean colour of an image (height, width, 3), BGR; large images are thinned."""
+    step = max(1, min(image.shape[:2]) // 120)
+    thin = np.ascontiguousarray(image[::step, ::step])
+    return tuple(cv2.mean(thin)[:3])

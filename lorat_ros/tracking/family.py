@@ -1,0 +1,65 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a family of trackers is, and the table of families.
+
+A family turns a frame and its own memory into named input tensors, and named outputs into a box
+and a score. It owns the crop rule, the post-processing and the memory of the template. It never
+runs a network: the tracker does.
+"""
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from lorat_ros.boxes import Box
+from lorat_ros.engines.session import Value
+from lorat_ros.models.bundle import Bundle, BundleError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a family reads out of its network for one frame."""
+
+    box: Box                # xywh, image pixels
+    score: float            # [0, 1]
+    search_window: Box      # xywh, image pixels: where was looked
+
+
+class Family(Protocol):
+    """One target of one family; a new one is made for every init."""
+
+    def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
+        """Take a target; returns the inputs of the 'template' graph (empty: there is none)."""
+
+    def remember(self, outputs: Mapping[str, Value]) -> None:
+        """Keep what the 'template' graph made."""
+
+    def look(self, image: np.ndarray) -> dict[str, Value]:
+        """Crop the search region of a frame; returns the inputs of the 'search' graph."""
+
+    def answer(self, outputs: Mapping[str, Value]) -> Answer:
+        """Read the outputs of the 'search' graph, and move on to where the target is."""
+
+
+# Family name in model.json to (module, class).
+FAMILIES: dict[str, tuple[str, str]] = {
+    'kestrel': ('lorat_ros.tracking.kestrel', 'KestrelFamily'),
+}
+
+
+def family_class(bundle: Bundle) -> type:
+    """
+    Class of a bundle's family: ``cls(bundle)`` makes the memory of one target.
+
+    :raises BundleError: the family is unknown.
+    """
+    if bundle.family not in FAMILIES:
+        raise BundleError(f'{bundle.path}: family {bundle.family!r} is unknown, expected one of '
+                          f'{", ".join(FAMILIES)}: update lorat_ros or import the checkpoint anew')
+    module, name = FAMILIES[bundle.family]
+    return getattr(importlib.import_module(module), name)

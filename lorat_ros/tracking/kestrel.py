@@ -1,0 +1,146 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Kestrel before and after its network: crops, template mask, window, penalties, smoothing."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lorat_ros.boxes import Box, centre_xywh, clip_xywh
+from lorat_ros.engines.session import Value
+from lorat_ros.models.bundle import Bundle, BundleError
+from lorat_ros.tracking.crops import (CropPlan, mean_colour, plan_crop, sample_crop, window_side)
+from lorat_ros.tracking.family import Answer
+
+STRIDE = 16
+IMAGE_MEAN = np.array((103.53, 116.28, 123.675), np.float32)      # BGR, of ImageNet
+IMAGE_SCALE = np.float32(1 / 58.0)
+SMALLEST = 4.0      # pixels; below, nothing can be told from the background
+
+
+def cover_of_cells(box: Box, cells: int, size: int) -> np.ndarray:
+    """
+    Share of each cell of a crop that a box covers.
+
+    :param box: xywh in pixels of the crop.
+    :param cells: cells along a side.
+    :param size: side of the crop in pixels.
+    :returns: (cells, cells) float32 in [0, 1], row-major (row = y).
+    """
+    edges = np.arange(cells + 1) * (size / cells)
+    across = [np.clip(np.minimum(edges[1:], box[k] + box[k + 2]) - np.maximum(edges[:-1], box[k]),
+                      0, None) for k in (0, 1)]
+    return (np.outer(across[1], across[0]) / (size / cells) ** 2).astype(np.float32)
+
+
+def normalise(crop: np.ndarray) -> np.ndarray:
+    """Crop (S, S, 3) uint8 BGR to the network's (1, 3, S, S) float32 RGB."""
+    image = (crop - IMAGE_MEAN) * IMAGE_SCALE
+    return np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))[None]
+
+
+def shape_change(size: tuple[float, float], reference: tuple[float, float]) -> float:
+    """How much a box (w, h) differs from another in scale and aspect; 1 = not at all."""
+    (w, h), (v, g) = size, reference
+    scale = window_side(w, h, 2.0) / window_side(v, g, 2.0)
+    aspect = (w / h) / (v / g)
+    return max(scale, 1 / scale) * max(aspect, 1 / aspect)
+
+
+class KestrelFamily:
+    """One target of a Kestrel model."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        manifest = bundle.manifest
+        try:
+            sizes, post = manifest['sizes'], manifest['postprocessing']
+            self._template_size, self._search_size = int(sizes['template']), int(sizes['search'])
+            self._template_factor = float(sizes['template_factor'])
+            self._search_factor = float(sizes['search_factor'])
+            self._window_weight = float(post['window'])
+            self._shape_penalty = float(post['shape_penalty'])
+            self._size_rate = float(post['size_rate'])
+            self._hold_score = float(post['hold_score'])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f'{bundle.path}: model.json lacks or garbles {error}: copy or '
+                              'import the bundle anew') from None
+        cells = self._search_size // STRIDE
+        # Hann with its zeros outside the grid: the border cells stay eligible.
+        hann = np.hanning(cells + 2)[1:-1]
+        self._window = np.outer(hann, hann)
+        self._memory: dict[str, Value] = {}
+        self._fill = (0.0, 0.0, 0.0)
+        self._box: Box = (0.0, 0.0, 0.0, 0.0)
+        self._image_wh = (0, 0)
+        self._plan: CropPlan | None = None
+
+    def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
+        """Take a target: template crop, the share of each cell it covers, fill colour."""
+        self._box, self._fill = box, mean_colour(image)
+        size = self._template_size
+        plan = self._plan_around(image, self._template_factor, size)
+        mask = cover_of_cells(plan.to_crop(box), size // STRIDE, size)
+        return {'image': normalise(sample_crop(image, plan)), 'mask': mask[None]}
+
+    def remember(self, outputs: Mapping[str, Value]) -> None:
+        """Keep the template's tokens and keys."""
+        self._memory = dict(outputs)
+
+    def look(self, image: np.ndarray) -> dict[str, Value]:
+        """Crop the search region around where the target was."""
+        self._image_wh = image.shape[1], image.shape[0]
+        self._plan = self._plan_around(image, self._search_factor, self._search_size)
+        return {'image': normalise(sample_crop(image, self._plan)), **self._memory}
+
+    def answer(self, outputs: Mapping[str, Value]) -> Answer:
+        """Choose the best cell, smooth the size, and move on unless the score is hopeless."""
+        logits, boxes = outputs['score'][0], outputs['boxes'][0]
+        score = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        size = self._search_size
+        w = np.maximum((boxes[2] - boxes[0]) * size, 1e-3)
+        h = np.maximum((boxes[3] - boxes[1]) * size, 1e-3)
+        _, _, last_w, last_h = self._plan.to_crop(self._box)
+        row, column = self._best_cell(score, w, h, (last_w, last_h))
+        best = float(score[row, column])
+        new_w, new_h = float(w[row, column]), float(h[row, column])
+        # The surer the answer and the milder the change, the faster the size follows.
+        rate = self._size_rate * best / shape_change((new_w, new_h), (last_w, last_h)) ** 0.5
+        rate = min(max(rate, 0.0), 1.0)
+        box_w = last_w + (new_w - last_w) * rate
+        box_h = last_h + (new_h - last_h) * rate
+        x = float(boxes[0, row, column] + boxes[2, row, column]) * size / 2 - box_w / 2
+        y = float(boxes[1, row, column] + boxes[3, row, column]) * size / 2 - box_h / 2
+        found = self._sane(self._plan.to_image((x, y, box_w, box_h)))
+        if best >= self._hold_score:
+            self._box = found
+        return Answer(self._reported(found), best, self._plan.window)
+
+    def _best_cell(self, score: np.ndarray, w: np.ndarray, h: np.ndarray,
+                   last: tuple[float, float]) -> tuple[int, int]:
+        scale = np.sqrt(w * h) / np.sqrt(last[0] * last[1])
+        aspect = (w / h) / (last[0] / last[1])
+        change = np.maximum(scale, 1 / scale) * np.maximum(aspect, 1 / aspect)
+        rank = score * np.exp(-self._shape_penalty * (change - 1))
+        rank = (1 - self._window_weight) * rank + self._window_weight * self._window * rank.max()
+        row, column = np.unravel_index(int(np.argmax(rank)), rank.shape)
+        return int(row), int(column)
+
+    def _plan_around(self, image: np.ndarray, factor: float, size: int) -> CropPlan:
+        _, _, w, h = self._box
+        side = max(window_side(w, h, factor), 8.0)
+        return plan_crop(centre_xywh(self._box), side, size, (image.shape[1], image.shape[0]),
+                         self._fill)
+
+    def _sane(self, box: Box) -> Box:
+        """Keep the centre in the image and the size between a few pixels and the image's."""
+        width, height = self._image_wh
+        x, y = centre_xywh(box)
+        w = min(max(box[2], SMALLEST), float(width))
+        h = min(max(box[3], SMALLEST), float(height))
+        x, y = min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))
+        return x - w / 2, y - h / 2, w, h
+
+    def _reported(self, box: Box) -> Box:
+        clipped = clip_xywh(box, self._image_wh)
+        return clipped if min(clipped[2:]) > 0 else box

@@ -1,0 +1,137 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The tracker: ``init`` once, ``update`` for every frame.
+
+The same two calls serve the node, the command line, evaluation and anyone's script.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lorat_ros.boxes import Box, check_init_box
+from lorat_ros.engines.session import open_session, Session
+from lorat_ros.models.bundle import Bundle
+from lorat_ros.models.catalog import find_bundle
+from lorat_ros.tracking.family import Family, family_class
+
+
+class ImageError(ValueError):
+    """An image that cannot be tracked in; the message names what it is and what is expected."""
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """Where the target is in one frame."""
+
+    box: Box                    # (x, y, w, h) pixels, top-left corner and size
+    score: float                # [0, 1]: how sure the model is that this is the target
+    search_window: Box          # (x, y, w, h) pixels: where was looked; may leave the image
+    timings: dict[str, float] = field(default_factory=dict)    # ms: crop, network, decode, total
+
+
+def check_image(image: np.ndarray) -> np.ndarray:
+    """
+    Check that an image is (height, width, 3) uint8 with pixels in it.
+
+    :raises ImageError: it is something else.
+    """
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f'image is a {type(image).__name__}, expected a NumPy array of uint8 '
+                         'with shape (height, width, 3), BGR (was the file read at all?)')
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(f'image is {image.dtype} of shape {image.shape}, expected uint8 of shape '
+                         '(height, width, 3), BGR: convert it first, for example with cv2.cvtColor')
+    if image.shape[0] == 0 or image.shape[1] == 0:
+        raise ImageError(f'image has shape {image.shape}: it holds no pixels')
+    return image
+
+
+class Tracker:
+    """Follows one target through images; see ``load_tracker``."""
+
+    def __init__(self, bundle: Bundle, session: Session) -> None:
+        self.bundle = bundle
+        self.session = session
+        self._new_family = family_class(bundle)
+        self._family: Family | None = None
+
+    @property
+    def has_target(self) -> bool:
+        """Whether ``init`` has been called since the start or the last ``reset``."""
+        return self._family is not None
+
+    def init(self, image: np.ndarray, box: Sequence[float]) -> None:
+        """
+        Take a target. If anything is wrong with it, the present target stays.
+
+        :param image: (height, width, 3) uint8, BGR.
+        :param box: (x, y, w, h) in pixels, top-left corner and size; may cross the border.
+        :raises ImageError: not such an image.
+        :raises lorat_ros.boxes.BoxError: not finite, of no size, or outside the image.
+        """
+        check_image(image)
+        checked = check_init_box(box, (image.shape[1], image.shape[0]))
+        family = self._new_family(self.bundle)
+        inputs = family.start(image, checked)
+        if inputs:
+            family.remember(self.session.run('template', inputs))
+        self._family = family
+
+    def update(self, image: np.ndarray) -> TrackResult:
+        """
+        Find the target in the next frame. The frame's size may differ from the last one's.
+
+        :param image: (height, width, 3) uint8, BGR.
+        :raises ImageError: not such an image; the target stays.
+        :raises RuntimeError: there is no target yet.
+        """
+        if self._family is None:
+            raise RuntimeError('update() before init(): call init(image, (x, y, w, h)) first')
+        check_image(image)
+        start = time.perf_counter()
+        inputs = self._family.look(image)
+        cropped = time.perf_counter()
+        outputs = self.session.run('search', inputs)
+        searched = time.perf_counter()
+        answer = self._family.answer(outputs)
+        end = time.perf_counter()
+        timings = {'crop': 1e3 * (cropped - start), 'network': 1e3 * (searched - cropped),
+                   'decode': 1e3 * (end - searched), 'total': 1e3 * (end - start)}
+        return TrackResult(answer.box, answer.score, answer.search_window, timings)
+
+    def reset(self) -> None:
+        """Forget the target."""
+        self._family = None
+
+    def close(self) -> None:
+        """Forget the target and give back the engine's memory."""
+        self.reset()
+        self.session.close()
+
+
+def load_tracker(model: str | Path | None = None, engine: str = 'auto', threads: int = 1
+                 ) -> Tracker:
+    """
+    Load a model and make a tracker of it.
+
+    :param model: name or folder of a bundle; None = the shipped default.
+    :param engine: 'auto', 'onnx', 'torch', …; see ``lorat_ros.engines.session.ENGINE_NAMES``.
+    :param threads: CPU threads for one inference.
+    :raises lorat_ros.models.bundle.BundleError: the bundle is missing or damaged.
+    :raises lorat_ros.engines.session.EngineError: no engine can run it here.
+
+    ::
+
+        tracker = load_tracker()
+        tracker.init(image, (x, y, w, h))
+        result = tracker.update(image)
+    """
+    bundle = find_bundle(model)
+    family_class(bundle)      # an unknown family is said before minutes go into an engine
+    return Tracker(bundle, open_session(bundle, engine, threads))
