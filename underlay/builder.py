@@ -113,13 +113,10 @@ class Builder:
         return self.journal.perform(steps)
 
     def create(self, step: Step) -> None:
-        """An empty virtual environment that finds ROS 2 without being activated."""
+        """An empty virtual environment."""
         options = ['--system-site-packages'] if self.distribution else []
         self.journal.run(step, [sys.executable, '-m', 'venv', *options, self.prefix],
                          'Debian and Ubuntu: sudo apt install python3-venv')
-        site = self.site_packages()
-        shutil.copy(UNDERLAY / 'startup.py', site / '_lorat_ros_startup.py')
-        (site / '_lorat_ros_startup.pth').write_text('import _lorat_ros_startup\n')
 
     def site_packages(self) -> Path:
         """Where the environment's Python finds packages."""
@@ -198,7 +195,8 @@ class Builder:
         """What colcon's result depends on; the sources are linked, so that they are not in it."""
         names = [str(path.relative_to(self.root)) for folder in ('launch', 'config', 'resource')
                  for path in sorted((self.root / folder).glob('*'))]
-        return [self.root / name for name in ('setup.py', 'setup.cfg', 'package.xml')] + names
+        own = [self.root / name for name in ('setup.py', 'setup.cfg', 'package.xml')]
+        return [*own, *names, UNDERLAY / 'startup.py', UNDERLAY / 'builder.py']
 
     def build_package(self, step: Step) -> None:
         """Link the package into the environment: edited sources need no further build."""
@@ -209,6 +207,11 @@ class Builder:
             '--paths', self.root, '--packages-select', PACKAGE, '--symlink-install',
             '--merge-install', '--install-base', self.prefix, '--build-base', build,
             '--event-handlers', 'console_direct+'])
+        # colcon counts on a sourced PYTHONPATH; this way the environment's Python needs none.
+        site = self.site_packages()
+        (site / '_lorat_ros_package.pth').write_text(f'{build / PACKAGE}\n')
+        shutil.copy(UNDERLAY / 'startup.py', site / '_lorat_ros_startup.py')
+        (site / '_lorat_ros_startup.pth').write_text('import _lorat_ros_startup\n')
         executables = sorted((self.prefix / 'lib' / PACKAGE).iterdir())
         for executable in executables:
             self.offer_on_path(executable)
