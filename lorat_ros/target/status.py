@@ -39,10 +39,9 @@ class TargetStatus:
 
     def set_thresholds(self, score_lost: float, score_recover: float) -> None:
         """Change both thresholds; the state stays until the next score."""
-        if not 0.0 <= score_lost <= score_recover <= 1.0:
-            raise ValueError(f'score_lost {score_lost} and score_recover {score_recover} do not '
-                             'fit, expected 0 <= score_lost <= score_recover <= 1: raise '
-                             'score_recover or lower score_lost')
+        complaint = thresholds_complaint(score_lost, score_recover)
+        if complaint:
+            raise ValueError(complaint)
         self.score_lost, self.score_recover = score_lost, score_recover
 
     def start(self) -> TargetState:
@@ -67,3 +66,11 @@ class TargetStatus:
         believed = plausible and not math.isnan(score) and score >= needed
         self.state = TargetState.TRACKING if believed else TargetState.LOST
         return self.state
+
+
+def thresholds_complaint(score_lost: float, score_recover: float) -> str:
+    """Why these two cannot be thresholds, with expectation and cure; empty if they can."""
+    if 0.0 <= score_lost <= score_recover <= 1.0:
+        return ''
+    return (f'score_lost {score_lost} and score_recover {score_recover} do not fit, expected '
+            '0 <= score_lost <= score_recover <= 1: raise score_recover or lower score_lost')

@@ -1,0 +1,89 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The picture of what the tracker sees: drawn only for those who look, and not too often."""
+from __future__ import annotations
+
+import time
+from typing import Optional
+
+import cv2
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from lorat_ros.boxes import Box
+from lorat_ros.overlay import draw_overlay
+from lorat_ros.ros.images import compressed_message, image_message
+from lorat_ros.ros.parameters import Parameters
+from lorat_ros.target.target import TargetStep
+
+
+class DebugView:
+    """`~/debug_image` and `~/debug_image/compressed`, with the header of the frame shown."""
+
+    def __init__(self, node: LifecycleNode, parameters: Parameters) -> None:
+        self._node, self._parameters = node, parameters
+        options = QoSOverridingOptions.with_default_policies()
+        self._raw = node.create_lifecycle_publisher(
+            Image, '~/debug_image', QoSProfile(depth=1), qos_overriding_options=options)
+        # As with the camera's own images, the sibling follows a remap of the raw topic.
+        sibling = f'{node.resolve_topic_name("~/debug_image")}/compressed'
+        self._jpeg = node.create_lifecycle_publisher(
+            CompressedImage, sibling, QoSProfile(depth=1), qos_overriding_options=options)
+        self._rate = RateLimit()
+
+    def show(self, image: np.ndarray, header: Header, step: TargetStep, fps: float) -> None:
+        """Draw and publish one frame, uint8 (height, width, 3) BGR, if anybody looks."""
+        raw = self._raw.get_subscription_count() > 0
+        jpeg = self._jpeg.get_subscription_count() > 0
+        if not (raw or jpeg) or not self._rate.allows(self._parameters['debug_image.max_rate'],
+                                                      time.monotonic()):
+            return
+        picture = self._draw(image, step, fps)
+        if raw:
+            self._raw.publish(image_message(picture, header))
+        if jpeg:
+            quality = self._parameters['debug_image.jpeg_quality']
+            self._jpeg.publish(compressed_message(picture, header, quality))
+
+    def close(self) -> None:
+        """Give the topics back."""
+        for publisher in (self._raw, self._jpeg):
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def _draw(self, image: np.ndarray, step: TargetStep, fps: float) -> np.ndarray:
+        widest = self._parameters['debug_image.max_width']
+        scale = 1.0
+        if 0 < widest < image.shape[1]:
+            scale = widest / image.shape[1]
+            size = (widest, max(1, round(image.shape[0] * scale)))
+            image = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
+        return draw_overlay(
+            image, box=_scaled(step.box, scale),
+            search_window=_scaled(step.search_window, scale),
+            score=step.score if step.target_id else None, status=step.state.value, fps=fps,
+            name=step.target_id)
+
+
+class RateLimit:
+    """Lets through at most so many per second, evenly, whatever comes in."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def allows(self, rate: float, now: float) -> bool:
+        """Whether something may pass now; ``rate`` per second, ``now`` in seconds."""
+        if now < self._next:
+            return False
+        # From the planned moment, not from now: 15 of 30 frames are every second one, although
+        # no frame comes exactly on time. After a pause there is nothing to catch up with.
+        period = 1.0 / rate
+        self._next = max(self._next + period, now + period / 2)
+        return True
+
+
+def _scaled(box: Optional[Box], scale: float) -> Optional[Box]:
+    return None if box is None else tuple(value * scale for value in box)

@@ -1,0 +1,74 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an active node has and an inactive one has not: a subscription and a worker behind it."""
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+
+from rclpy.node import Node
+
+from lorat_ros.ros.health import Health, RepeatFilter
+from lorat_ros.ros.images import ImageError
+from lorat_ros.ros.input import ImageInput, ImageMessage
+from lorat_ros.ros.parameters import Parameters
+from lorat_ros.ros.pipeline import Frame
+from lorat_ros.ros.worker import Worker
+
+NAG_PERIOD = 5.0  # seconds before the log repeats a complaint
+
+
+class Eyes:
+    """Takes images in and hands the newest one to ``process`` in a thread of its own.
+
+    :param process: takes one frame its whole way; what it raises is logged and counted.
+    :param on_error: called in that thread after a frame could not be used.
+    :raises ParameterError: the subscription cannot be made as the parameters ask.
+    """
+
+    def __init__(self, node: Node, parameters: Parameters, health: Health,
+                 process: Callable[[Frame], None], on_error: Callable[[], None]) -> None:
+        self._node, self._parameters, self._health = node, parameters, health
+        self._on_error, self._opened = on_error, time.monotonic()
+        self._complaints, self._errors = RepeatFilter(NAG_PERIOD), RepeatFilter(NAG_PERIOD)
+        self._input = ImageInput(node, parameters['image_transport'],
+                                 parameters['image_reliability'], self._on_image)
+        self._worker = Worker(process, self._on_frame_error)
+
+    def close(self) -> None:
+        """Unsubscribe and end the thread; nothing is processed after this returns."""
+        self._input.close()
+        self._worker.stop()
+
+    def follow_publisher(self) -> None:
+        """Ask for the reliability that the camera offers, where that is left to us."""
+        self._input.follow_publisher()
+
+    def facts(self) -> dict[str, str]:
+        """Return what /diagnostics says of the subscription."""
+        return self._input.facts()
+
+    def awaiting(self) -> str:
+        """Say what is missing if no image came of late, also in the log; empty if all is well."""
+        silence = self._health.silence(time.monotonic(), self._opened)
+        if silence <= self._parameters['image_timeout']:
+            return ''
+        reason = self._input.awaiting()
+        if self._complaints.allows(reason):
+            self._node.get_logger().warning(f'{reason} ({silence:.0f} s)')
+        return reason
+
+    def _on_image(self, message: ImageMessage) -> None:
+        self._health.count_received(
+            dropped=self._worker.give(Frame(message, time.perf_counter())))
+
+    def _on_frame_error(self, error: Exception) -> None:
+        if not self._node.context.ok():  # the graph is gone: the frame is not to blame
+            return
+        self._health.count_failed(error)
+        if self._errors.allows(str(error)):
+            text = str(error) if isinstance(error, ImageError) else ''.join(
+                traceback.format_exception(type(error), error, error.__traceback__))
+            self._node.get_logger().error(f'a frame could not be used: {text}')
+        self._on_error()

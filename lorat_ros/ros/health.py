@@ -1,0 +1,118 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How the engine and the image input are doing, for /diagnostics (REP-107).
+
+The state of the *target* is not health: a lost target is no fault of the node. It has its own
+topic.
+"""
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Optional
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from lorat_ros.ros.messages import diagnostic_status
+
+WINDOW = 300  # frames that percentiles are taken over: ten seconds at 30 fps
+FPS_SPAN = 2.0  # seconds that the frame rate is counted over
+ERROR_MEMORY = 5.0  # seconds after which a bad frame no longer colours the diagnostics
+
+
+class Health:
+    """Counters and windows. The executor counts arrivals, the worker everything else."""
+
+    def __init__(self) -> None:
+        self.received = self.processed = self.dropped = self.failed = 0
+        self.last_image: Optional[float] = None  # monotonic seconds
+        self.picture = 'none yet'
+        self._last_error, self._error_time = '', -math.inf
+        self._stages: dict[str, deque[float]] = {}
+        self._done: deque[float] = deque(maxlen=WINDOW)
+
+    def count_received(self, dropped: bool) -> None:
+        """Take note of an arrival, and of whether a waiting frame was dropped for it."""
+        self.received += 1
+        self.dropped += dropped
+        self.last_image = time.monotonic()
+
+    def count_processed(self, milliseconds: Mapping[str, float], picture: str) -> None:
+        """Take note of a frame whose result is out, with milliseconds by stage."""
+        self.processed += 1
+        self.picture = picture
+        self._done.append(time.monotonic())
+        for stage, value in milliseconds.items():
+            self._stages.setdefault(stage, deque(maxlen=WINDOW)).append(value)
+
+    def count_failed(self, error: Exception) -> None:
+        """Take note of a frame that could not be used."""
+        self.failed += 1
+        self._last_error, self._error_time = str(error), time.monotonic()
+
+    @property
+    def fps(self) -> float:
+        """Frames processed per second of late; 0.0 when there were none."""
+        now = time.monotonic()
+        recent = [moment for moment in tuple(self._done) if now - moment <= FPS_SPAN]
+        if len(recent) < 2:
+            return 0.0
+        return (len(recent) - 1) / max(recent[-1] - recent[0], 1e-6)
+
+    def silence(self, now: float, since: float) -> float:
+        """Seconds without an image, counted from ``since`` (monotonic) if there was none."""
+        return now - max(since, self.last_image or since)
+
+    def stages(self, names: Iterable[str] = ()) -> dict[str, str]:
+        """Median and 95th percentile of each stage (or of these alone) as text, milliseconds."""
+        wanted = tuple(names) or tuple(self._stages)
+        return {f'{name} p50/p95 [ms]': _percentiles(tuple(self._stages.get(name, ())))
+                for name in wanted}
+
+    def engine_report(self, name: str, facts: Mapping[str, Any], fault: str) -> DiagnosticStatus:
+        """Return the engine's status; ``fault`` is why there is none, or empty."""
+        level, message = (DiagnosticStatus.ERROR, fault) if fault else (
+            DiagnosticStatus.OK, 'ready')
+        times = {} if fault else {stage: text for stage, text in self.stages().items()
+                                  if not stage.startswith('age')}
+        return diagnostic_status(name, level, message, {**facts, **times}, facts.get('model', ''))
+
+    def image_report(self, name: str, facts: Mapping[str, Any], awaiting: str
+                     ) -> DiagnosticStatus:
+        """Return the input's status; ``awaiting`` says what is missing and the cure, or empty."""
+        bad_frame = time.monotonic() - self._error_time < ERROR_MEMORY
+        if awaiting:
+            level, message = DiagnosticStatus.ERROR, awaiting
+        elif bad_frame:
+            level, message = DiagnosticStatus.WARN, f'a frame could not be used: {self._last_error}'
+        else:
+            level, message = DiagnosticStatus.OK, f'{self.fps:.1f} frames per second'
+        return diagnostic_status(name, level, message, {
+            **facts, 'picture': self.picture, 'fps': f'{self.fps:.1f}', 'received': self.received,
+            'processed': self.processed, 'dropped': self.dropped, 'failed': self.failed,
+            **self.stages(['age']), 'last error': self._last_error or 'none'})
+
+
+class RepeatFilter:
+    """Lets a message through when it is new, and again every few seconds."""
+
+    def __init__(self, period: float) -> None:
+        self._period, self._text, self._time = period, '', -math.inf
+
+    def allows(self, text: str) -> bool:
+        """Whether to say this now."""
+        now = time.monotonic()
+        if text == self._text and now - self._time < self._period:
+            return False
+        self._text, self._time = text, now
+        return True
+
+
+def _percentiles(values: tuple[float, ...]) -> str:
+    if not values:
+        return 'none yet'
+    p50, p95 = np.percentile(values, (50, 95))
+    return f'{p50:.2f} / {p95:.2f}'

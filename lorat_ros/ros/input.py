@@ -1,0 +1,153 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The image subscription: which topic, which QoS, and why nothing comes when nothing comes."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Optional, Union
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.node import Node
+from rclpy.qos import (QoSDurabilityPolicy, QoSHistoryPolicy, QoSPolicyKind, QoSProfile,
+                       QoSReliabilityPolicy)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from sensor_msgs.msg import CompressedImage, Image
+
+from lorat_ros.ros.parameters import ParameterError
+
+ImageMessage = Union[Image, CompressedImage]
+
+MESSAGE_TYPES = MappingProxyType({'raw': Image, 'compressed': CompressedImage})
+TYPE_NAMES = MappingProxyType({'raw': 'sensor_msgs/msg/Image',
+                               'compressed': 'sensor_msgs/msg/CompressedImage'})
+RELIABILITIES = MappingProxyType({'best_effort': QoSReliabilityPolicy.BEST_EFFORT,
+                                  'reliable': QoSReliabilityPolicy.RELIABLE})
+NOT_OVERRIDDEN = 'system_default'
+
+
+class ImageInput:
+    """Subscribes to the newest image of a camera.
+
+    :param node: whose `image` (or its compressed sibling) it is.
+    :param transport: raw or compressed.
+    :param reliability: auto, best_effort or reliable; a `qos_overrides` parameter beats it.
+    :param on_image: called in the executor with each message.
+    :raises ParameterError: a `qos_overrides` parameter cannot be used.
+    """
+
+    def __init__(self, node: Node, transport: str, reliability: str,
+                 on_image: Callable[[ImageMessage], None]) -> None:
+        self._node, self._transport, self._on_image = node, transport, on_image
+        # The sibling follows a remap of `image`, as image_transport's own subscribers do.
+        self.topic = node.resolve_topic_name('image')
+        if transport == 'compressed':
+            self.topic = node.resolve_topic_name(f'{self.topic}/compressed')
+        self._wanted = self._overridden_reliability() or reliability
+        self.reliability = 'best_effort' if self._wanted == 'auto' else self._wanted
+        self._subscription = self._subscribe()
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+
+    def publishers(self) -> Sequence[TopicEndpointInfo]:
+        """Return all publishers on the topic that the graph knows, of whatever type."""
+        return self._node.get_publishers_info_by_topic(self.topic)
+
+    def follow_publisher(self) -> None:
+        """With `auto`, ask for what the publishers offer now.
+
+        Best effort matches every publisher, so that is what it starts with; where all offer
+        reliable it is asked for, because lost fragments of a large image are then sent again.
+        """
+        if self._wanted != 'auto':
+            return
+        offered = [info.qos_profile.reliability for info in self.publishers()
+                   if info.topic_type == TYPE_NAMES[self._transport]]
+        best = 'reliable' if offered and all(
+            policy == QoSReliabilityPolicy.RELIABLE for policy in offered) else 'best_effort'
+        if not offered or best == self.reliability:
+            return
+        self._node.get_logger().info(
+            f'{self.topic}: {len(offered)} publisher(s), subscribing {best} (options: '
+            'best_effort, reliable); set parameter image_reliability to silence this')
+        self.close()
+        self.reliability = best
+        self._subscription = self._subscribe()
+
+    def awaiting(self) -> str:
+        """Say what is missing while no image comes, and the cure."""
+        topics = self._node.get_topic_names_and_types()
+        own = f'{self._node.get_fully_qualified_name()}/'
+        others = sorted(name for name, types in topics if TYPE_NAMES[self._transport] in types
+                        and name != self.topic and not name.startswith(own))
+        return explain_silence(self.topic, self._transport, self.reliability, self.publishers(),
+                               others)
+
+    def facts(self) -> dict[str, str]:
+        """Return what /diagnostics says of the subscription."""
+        return {'topic': self.topic, 'transport': self._transport,
+                'publishers': ', '.join(map(_name_of, self.publishers())) or 'none',
+                'qos': f'{self.reliability}, volatile, keep last'}
+
+    def _subscribe(self):
+        qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST,
+                         reliability=RELIABILITIES[self.reliability],
+                         durability=QoSDurabilityPolicy.VOLATILE)
+        kinds = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
+        return self._node.create_subscription(
+            MESSAGE_TYPES[self._transport],
+            'image' if self._transport == 'raw' else self.topic, self._on_image, qos,
+            qos_overriding_options=QoSOverridingOptions(kinds))
+
+    def _overridden_reliability(self) -> Optional[str]:
+        # Declared here and not by rclpy, which would pin the first choice of `auto` for good.
+        name = f'qos_overrides.{self.topic}.subscription.reliability'
+        if not self._node.has_parameter(name):
+            self._node.declare_parameter(name, NOT_OVERRIDDEN, ParameterDescriptor(
+                description='Beats image_reliability unless it is system_default.',
+                read_only=True))
+        value = self._node.get_parameter(name).value
+        if value != NOT_OVERRIDDEN and value not in RELIABILITIES:
+            raise ParameterError(f'parameter {name}: {value!r} is not allowed, expected one of '
+                                 f'{NOT_OVERRIDDEN}, {", ".join(RELIABILITIES)}: set one of these')
+        return None if value == NOT_OVERRIDDEN else value
+
+
+def explain_silence(topic: str, transport: str, reliability: str,
+                    publishers: Sequence[TopicEndpointInfo], others: Sequence[str]) -> str:
+    """Say why no image may have come on ``topic``, from what the graph shows, with the cure.
+
+    :param reliability: what the subscription asks for.
+    :param publishers: all publishers on the topic, of whatever type.
+    :param others: topics of the right type elsewhere.
+    """
+    wanted = TYPE_NAMES[transport]
+    awaited = f'no image on {topic} ({wanted})'
+    if not publishers:
+        found = f'such images are on: {", ".join(others)}' if others else \
+            'no such images are on any topic that is seen from here'
+        return (f'{awaited}: it has no publisher, {found}. Start the camera, remap '
+                '`image` to its topic, or check ROS_DOMAIN_ID')
+    matching = [info for info in publishers if info.topic_type == wanted]
+    if not matching:
+        return (f'{awaited}: {_name_of(publishers[0])} publishes {publishers[0].topic_type} '
+                'there. Set image_transport to '
+                f'{"compressed" if transport == "raw" else "raw"}, and remap `image` to the '
+                'base topic, without /compressed')
+    names = ', '.join(map(_name_of, matching))
+    if reliability == 'reliable' and all(
+            info.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
+            for info in matching):
+        return (f'{awaited}: {names} offers best_effort, the subscription asks for reliable. '
+                'Set image_reliability to auto or best_effort')
+    return (f'{awaited}: {names} is there with a matching QoS ({reliability}), but nothing '
+            'arrives. Either it publishes nothing (see `ros2 topic hz` on its machine), or its '
+            'large messages are lost: set FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA for both '
+            'processes, or use image_transport compressed')
+
+
+def _name_of(info: TopicEndpointInfo) -> str:
+    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'

@@ -1,0 +1,206 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""All parameters of the node in one table, declared and checked from it.
+
+``config/tracker.yaml`` is the same table for people; a test keeps the two together.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Optional
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from lorat_ros.engines.session import ENGINE_NAMES
+
+NO_BOX = (0.0, 0.0, 0.0, 0.0)
+FROM_MODEL = -1.0
+
+
+class ParameterError(ValueError):
+    """A parameter that cannot be used; the message names value, expectation and cure."""
+
+
+class Settable(str, Enum):
+    """When a parameter may be changed."""
+
+    AT_START = 'read-only'
+    UNCONFIGURED = 'set while unconfigured'
+    ALWAYS = 'set at any time'
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One parameter. Its type is that of its default; ``low`` and ``high`` are inclusive."""
+
+    name: str
+    default: Any
+    description: str
+    settable: Settable
+    low: Optional[float] = None
+    high: Optional[float] = None
+    choices: tuple[str, ...] = ()
+    also: Optional[Callable[[Any], bool]] = None
+    also_text: str = ''
+
+    @property
+    def type(self) -> Parameter.Type:
+        """The ROS type, taken from the default."""
+        return Parameter.Type.from_parameter_value(
+            list(self.default) if isinstance(self.default, tuple) else self.default)
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words: type, range, choices."""
+        parts = [self.type.name.lower().replace('_', ' ')]
+        if self.low is not None:
+            parts.append(f'from {self.low} to {self.high}')
+        if self.choices:
+            parts.append(f'one of {", ".join(self.choices)}')
+        return ' '.join(parts) + (f', {self.also_text}' if self.also_text else '')
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What `ros2 param describe` shows."""
+        descriptor = ParameterDescriptor(
+            name=self.name, type=self.type.value, description=self.description,
+            additional_constraints=f'{self.expected}; {self.settable.value}',
+            read_only=self.settable is Settable.AT_START)
+        if self.low is not None and self.type is Parameter.Type.INTEGER:
+            descriptor.integer_range.append(
+                IntegerRange(from_value=int(self.low), to_value=int(self.high), step=0))
+        elif self.low is not None:
+            descriptor.floating_point_range.append(
+                FloatingPointRange(from_value=self.low, to_value=self.high, step=0.0))
+        return descriptor
+
+    def complaint(self, parameter: Parameter) -> str:
+        """Why this value cannot be used, with expectation and cure; empty if it can."""
+        value = parameter.value
+        if parameter.type_ is not self.type:
+            cure = 'write it with a decimal point' if self._is_whole(parameter) else \
+                'change its value'
+            return (f'parameter {self.name}: {value!r} is {parameter.type_.name.lower()}, '
+                    f'expected {self.expected}: {cure}, for example {self.example}')
+        if self._fits(value):
+            return ''
+        return (f'parameter {self.name}: {value!r} is not allowed, expected {self.expected}: '
+                f'{self.description}')
+
+    @property
+    def example(self) -> Any:
+        """The default, as YAML has it."""
+        return list(self.default) if isinstance(self.default, tuple) else repr(self.default)
+
+    def _is_whole(self, parameter: Parameter) -> bool:
+        whole = (Parameter.Type.INTEGER, Parameter.Type.INTEGER_ARRAY)
+        floats = (Parameter.Type.DOUBLE, Parameter.Type.DOUBLE_ARRAY)
+        return parameter.type_ in whole and self.type in floats
+
+    def _fits(self, value: Any) -> bool:
+        if self.low is not None and not self.low <= value <= self.high:  # nan does not fit
+            return False
+        if self.choices and value not in self.choices:
+            return False
+        return self.also is None or self.also(value)
+
+
+def _is_score(value: float) -> bool:
+    return value == FROM_MODEL or 0.0 <= value <= 1.0
+
+
+def _is_box(value: Iterable[float]) -> bool:
+    box = tuple(value)
+    return len(box) == 4 and all(map(math.isfinite, box)) and (
+        box == NO_BOX or (box[2] > 0 and box[3] > 0))
+
+
+_SCORE = {'low': -1.0, 'high': 1.0, 'also': _is_score,
+          'also_text': 'in [0.0, 1.0], or -1.0 for the model\'s own'}
+
+SPECS = (
+    Spec('model', '', 'Name or folder of the model bundle; empty = the shipped default.',
+         Settable.UNCONFIGURED),
+    Spec('engine', 'auto', 'What runs the model\'s graphs; auto takes the best one available.',
+         Settable.UNCONFIGURED, choices=ENGINE_NAMES),
+    Spec('threads', 1, 'CPU threads of the engine; more are faster only on idle cores.',
+         Settable.UNCONFIGURED, low=1, high=64),
+    Spec('image_transport', 'raw',
+         'raw subscribes to `image`, compressed to `image/compressed` (JPEG or PNG).',
+         Settable.UNCONFIGURED, choices=('raw', 'compressed')),
+    Spec('image_reliability', 'auto',
+         'QoS reliability asked of the image publisher; auto asks for what it offers.',
+         Settable.UNCONFIGURED, choices=('auto', 'best_effort', 'reliable')),
+    Spec('image_timeout', 2.0,
+         'Seconds without an image after which the input counts as silent and says why.',
+         Settable.ALWAYS, low=0.1, high=3600.0),
+    Spec('init_box', NO_BOX,
+         'Target on the first image as [x, y, w, h]: top-left corner and size in pixels; four '
+         'zeros = wait for a box on ~/init_box.',
+         Settable.UNCONFIGURED, also=_is_box,
+         also_text='four finite numbers x, y, w, h with w and h above 0.0, or four zeros'),
+    Spec('class_id', 'target', 'class_id of the hypothesis in every published detection.',
+         Settable.ALWAYS),
+    Spec('score_lost', FROM_MODEL,
+         'A score below it means lost: no box is published; -1.0 = the model\'s own threshold.',
+         Settable.ALWAYS, **_SCORE),
+    Spec('score_recover', FROM_MODEL,
+         'A score from it on means found again, not below score_lost; -1.0 = the model\'s own.',
+         Settable.ALWAYS, **_SCORE),
+    Spec('debug_image.max_rate', 15.0,
+         'Most debug images per second (each of raw and compressed, and only if subscribed).',
+         Settable.ALWAYS, low=0.1, high=1000.0),
+    Spec('debug_image.max_width', 0,
+         'Debug images wider than this many pixels are scaled down to it; 0 = never.',
+         Settable.ALWAYS, low=0, high=16384),
+    Spec('debug_image.jpeg_quality', 80, 'Quality of ~/debug_image/compressed.',
+         Settable.ALWAYS, low=1, high=100),
+    Spec('autostart', True,
+         'Configure and activate at start; false waits for lifecycle transitions.',
+         Settable.AT_START),
+)
+
+
+class Parameters:
+    """The node's parameters: declared and checked when made, then read by name.
+
+    :param node: a node without any of these parameters yet.
+    :raises ParameterError: an override from the command line or a file cannot be used.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        for spec in SPECS:
+            _declare(node, spec)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._node.get_parameter(name).value
+
+    def complaint(self, changes: Iterable[Parameter], unconfigured: bool) -> str:
+        """Why these values may not be set now, in our own words; empty if they may."""
+        specs = {spec.name: spec for spec in SPECS}
+        for parameter in changes:
+            spec = specs.get(parameter.name)
+            if spec is None:
+                continue
+            if spec.settable is Settable.UNCONFIGURED and not unconfigured:
+                return (f'parameter {spec.name}: it is read when the node is configured, expected '
+                        'an unconfigured node: use the lifecycle transitions deactivate and '
+                        'cleanup, set it, then configure and activate')
+            if spec.complaint(parameter):
+                return spec.complaint(parameter)
+        return ''
+
+
+def _declare(node: Node, spec: Spec) -> None:
+    """Declare without type and range first: a bad override is then ours to explain, not rclpy's."""
+    default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
+    node.declare_parameter(spec.name, default, ParameterDescriptor(dynamic_typing=True))
+    complaint = spec.complaint(node.get_parameter(spec.name))
+    if complaint:
+        raise ParameterError(complaint)
+    node.set_descriptor(spec.name, spec.descriptor())

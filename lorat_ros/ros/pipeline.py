@@ -1,0 +1,142 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The way of one frame through the node, from message to detection, in the worker's thread."""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple, Optional
+
+import numpy as np
+from std_msgs.msg import Header
+
+from lorat_ros.boxes import BoxError
+from lorat_ros.ros.health import Health
+from lorat_ros.ros.images import to_bgr
+from lorat_ros.ros.init_request import PATIENCE, InitRequest
+from lorat_ros.ros.input import ImageMessage
+from lorat_ros.ros.messages import nanoseconds
+from lorat_ros.target.target import Target, TargetStep
+
+NO_INIT = 'none yet'
+FORGOTTEN = 'forgotten on request'
+
+
+class Frame(NamedTuple):
+    """An image message, and when it came (seconds of time.perf_counter)."""
+
+    message: ImageMessage
+    received: float
+
+
+class Pipeline:
+    """Turns frames into detections, and takes in what people ask for meanwhile.
+
+    One lock makes a frame's step and its publication one thing: when a request returns, nothing
+    that precedes it is published any more.
+
+    :param target: whose life this is; nobody else may step it.
+    :param publish: gets header and step of each processed frame at once.
+    :param show: gets image, header and step after that, for whoever wants to look.
+    :param health: where times and counts go.
+    :param now: the node's clock in nanoseconds, to tell the age of an image.
+    """
+
+    def __init__(self, target: Target, publish: Callable[[Header, TargetStep], None],
+                 show: Callable[[np.ndarray, Header, TargetStep], None], health: Health,
+                 now: Callable[[], int]) -> None:
+        self._target, self._publish, self._show = target, publish, show
+        self._health, self._now = health, now
+        self._lock = threading.Lock()
+        self._request: Optional[InitRequest] = None
+        self.last = TargetStep()
+        self.init = NO_INIT
+        self.enabled = True
+
+    @property
+    def age(self) -> float:
+        """Seconds since the target was shown to us; 0.0 while there is none."""
+        return self._target.age
+
+    def request_init(self, request: InitRequest) -> None:
+        """Ask for a new target; the latest request counts."""
+        with self._lock:
+            self._request = request
+            self.init = f'waiting for a frame: {_box_text(request)}'
+
+    def reset(self) -> None:
+        """Forget the target, and the request for one."""
+        with self._lock:
+            self._request = None
+            self._target.reset()
+            self.last, self.init = TargetStep(), FORGOTTEN
+
+    def set_thresholds(self, score_lost: float, score_recover: float) -> None:
+        """Change what counts as lost and as found again."""
+        with self._lock:
+            self._target.set_thresholds(score_lost, score_recover)
+
+    def enable(self, enabled: bool) -> None:
+        """Pause or go on; nothing is published while paused."""
+        with self._lock:
+            self.enabled = enabled
+
+    def process(self, frame: Frame) -> None:
+        """Take one frame its whole way. Raises what the frame does not survive."""
+        header = frame.message.header
+        started = time.perf_counter()
+        image = to_bgr(frame.message)
+        converted = time.perf_counter()
+        with self._lock:
+            if not self.enabled:
+                return
+            self.last = step = self._advance(image, nanoseconds(header.stamp))
+            self._publish(header, step)
+        done = time.perf_counter()
+        age = (self._now() - nanoseconds(header.stamp)) / 1e6
+        self._health.count_processed(
+            {'convert': 1e3 * (converted - started), **step.timings,
+             'frame': 1e3 * (done - started), 'waited': 1e3 * (started - frame.received),
+             **({'age': age} if age >= 0 and nanoseconds(header.stamp) else {})},
+            f'{image.shape[1]}x{image.shape[0]} {_encoding_of(frame.message)}')
+        self._show(image, header, step)
+
+    def _advance(self, image: np.ndarray, stamp: int) -> TargetStep:
+        request = self._request
+        if request is None:
+            return self._target.step(image)
+        if not request.waits_for(stamp):
+            self._request = None
+            return self._start(request, image, stamp)
+        if request.is_stale:
+            self._request = None
+            self.init = (f'refused: no frame came within {PATIENCE} s that is as new as the stamp '
+                         f'{_seconds(request.stamp)} of the box, the newest has '
+                         f'{_seconds(stamp)}: give the stamp of an image, or 0 for the next one')
+        return self._target.step(image)
+
+    def _start(self, request: InitRequest, image: np.ndarray, stamp: int) -> TargetStep:
+        try:
+            step = self._target.start(image, request.box, request.target_id)
+        except Exception as error:  # whatever is wrong with the new, the old goes on
+            self.init = f'refused: {error}'
+            if not isinstance(error, BoxError):
+                raise
+            return self._target.step(image)
+        lag = request.lag(stamp)
+        late = f', on a frame {lag:.3f} s newer than its stamp' if lag > 0 else ''
+        self.init = f'accepted: {_box_text(request)} as id {step.target_id!r}{late}'
+        return step
+
+
+def _box_text(request: InitRequest) -> str:
+    return 'box x {:.1f} y {:.1f} w {:.1f} h {:.1f}'.format(*request.box)
+
+
+def _seconds(stamp: int) -> str:
+    return f'{stamp / 1e9:.3f}'
+
+
+def _encoding_of(message: ImageMessage) -> str:
+    return getattr(message, 'encoding', None) or message.format

@@ -1,0 +1,295 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node `lorat_tracker`: wires image input, pipeline, publishers and services together."""
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+from vision_msgs.msg import Detection2D
+
+from lorat_ros.engines.session import ENGINE_NAMES
+from lorat_ros.ros.debug_view import DebugView
+from lorat_ros.ros.eyes import Eyes
+from lorat_ros.ros.health import Health
+from lorat_ros.ros.init_request import InitRequest
+from lorat_ros.ros.malloc import keep_image_memory
+from lorat_ros.ros.messages import box_of, diagnostic_array, nanoseconds
+from lorat_ros.ros.parameters import FROM_MODEL, NO_BOX, ParameterError, Parameters
+from lorat_ros.ros.pipeline import NO_INIT, Pipeline
+from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, StatusReport
+from lorat_ros.target.status import TargetState, TargetStatus, thresholds_complaint
+from lorat_ros.target.target import Target, TargetStep
+from lorat_ros.tracking.tracker import Tracker, load_tracker
+
+WATCH_PERIOD = 0.2  # seconds between looks at what the image publisher offers
+REPORT_PERIOD = 1.0  # seconds between diagnostics
+
+
+class TrackerNode(LifecycleNode):
+    """Follows one target. Configuring loads the model, activating opens the eyes.
+
+    :raises ParameterError: a parameter given at start cannot be used.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._parameters: Optional[Parameters] = None
+        super().__init__('lorat_tracker', **options)
+        self._parameters = Parameters(self)
+        self._tracker: Optional[Tracker] = None
+        self._pipeline: Optional[Pipeline] = None
+        self._detections: Optional[DetectionPublishers] = None
+        self._debug_view: Optional[DebugView] = None
+        self._eyes: Optional[Eyes] = None
+        self._health = Health()
+        self._lifecycle, self._fault, self._refusal = 'unconfigured', '', NO_INIT
+        self._status = StatusPublisher(self)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics',
+                                                  QoSProfile(depth=10))
+        self.create_subscription(Detection2D, '~/init_box', self._on_init_box,
+                                 QoSProfile(depth=1))
+        self.create_service(Trigger, '~/reset', self._on_reset)
+        self.create_service(SetBool, '~/enable', self._on_enable)
+        # Steady: simulated time may stand still or jump back, health must not.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(WATCH_PERIOD, self._watch_input, clock=steady)
+        self.create_timer(REPORT_PERIOD, self._report_health, clock=steady)
+        self._report()
+
+    @property
+    def autostart(self) -> bool:
+        """Whether to configure and activate without being asked."""
+        return self._parameters['autostart']
+
+    def start(self) -> None:
+        """Configure and activate. A failure is logged and reported; the node stays up for it."""
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    # -- lifecycle ----------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and offer the topics. FAILURE (back to unconfigured) if it cannot."""
+        try:
+            self._configure()
+        except Exception as error:
+            self._release()
+            return self._fail('configure', error,
+                              'set the parameter and configure again, or restart the node')
+        self._arrive('inactive')
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and track. FAILURE (back to inactive) if the subscription is impossible."""
+        result = super().on_activate(state)
+        box = tuple(self._parameters['init_box'])
+        if box != NO_BOX:
+            self._pipeline.request_init(InitRequest(box))
+        try:
+            self._eyes = Eyes(self, self._parameters, self._health, self._pipeline.process,
+                              on_error=lambda: self._report(only_news=True))
+        except Exception as error:
+            super().on_deactivate(state)
+            return self._fail('activate', error, 'correct it and start the node again')
+        self._arrive('active')
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe and forget the target. Always SUCCESS."""
+        self._close_eyes()
+        self._pipeline.reset()
+        self._arrive('inactive')
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give the model and the topics back. Always SUCCESS."""
+        self._release()
+        self._arrive('unconfigured')
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back. Always SUCCESS."""
+        self._close_eyes()
+        self._release()
+        self._arrive('finalized')
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin again as unconfigured. Always SUCCESS."""
+        self._close_eyes()
+        self._release()
+        self._arrive('unconfigured')
+        return super().on_error(state)
+
+    def close(self) -> None:
+        """End the worker's thread; nothing is processed after this returns."""
+        self._close_eyes()
+
+    def _configure(self) -> None:
+        self._tracker = load_tracker(self._parameters['model'] or None,
+                                     self._parameters['engine'], self._parameters['threads'])
+        target = Target(self._tracker, TargetStatus(*self._thresholds({})))
+        self._detections = DetectionPublishers(self)
+        self._debug_view = DebugView(self, self._parameters)
+        self._pipeline = Pipeline(target, self._publish, self._after_publishing, self._health,
+                                  lambda: self.get_clock().now().nanoseconds)
+        session = self._tracker.session
+        self.get_logger().info(
+            f'model {self._tracker.bundle.name}, engine {session.engine} on {session.device} '
+            f'(options: {", ".join(ENGINE_NAMES)}); set parameter engine to choose')
+
+    def _release(self) -> None:
+        for part in (self._detections, self._debug_view, self._tracker):
+            if part is not None:
+                part.close()
+        self._detections = self._debug_view = self._tracker = self._pipeline = None
+
+    def _close_eyes(self) -> None:
+        if self._eyes is not None:
+            self._eyes.close()
+        self._eyes = None
+
+    def _arrive(self, lifecycle: str) -> None:
+        self._lifecycle, self._fault = lifecycle, ''
+        self._report()
+
+    def _fail(self, what: str, error: Exception, cure: str) -> TransitionCallbackReturn:
+        self._fault = f'cannot {what}: {error}; {cure}'
+        self.get_logger().error(self._fault)
+        self._report()
+        return TransitionCallbackReturn.FAILURE
+
+    # -- the line: image in, detection out ----------------------------------------------------
+
+    def _publish(self, header: Header, step: TargetStep) -> None:
+        self._detections.publish(header, step, self._parameters['class_id'])
+
+    def _after_publishing(self, image: np.ndarray, header: Header, step: TargetStep) -> None:
+        self._report(only_news=True)
+        self._debug_view.show(image, header, step, self._health.fps)
+
+    # -- what people ask for ------------------------------------------------------------------
+
+    def _on_init_box(self, message: Detection2D) -> None:
+        if self._eyes is None:
+            self._refusal = f'refused: the node is {self._lifecycle}, expected active: activate it'
+        else:
+            self._pipeline.request_init(InitRequest(
+                box_of(message), nanoseconds(message.header.stamp), message.id))
+        self._report(only_news=True)
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._pipeline is not None
+        response.message = 'forgotten' if response.success else f'the node is {self._lifecycle}'
+        if response.success:
+            self._pipeline.reset()
+            self._report(only_news=True)
+        return response
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        response.success = self._pipeline is not None
+        response.message = f'the node is {self._lifecycle}'
+        if response.success:
+            self._pipeline.enable(request.data)
+            response.message = 'tracking goes on' if request.data else 'paused'
+            self._report(only_news=True)
+        return response
+
+    def set_parameters_atomically(self, parameter_list: Sequence[Parameter]
+                                  ) -> SetParametersResult:
+        """Set parameters, or refuse with value, expectation and cure (rclpy's has no cure)."""
+        if self._parameters is None:  # rclpy's own, while the node is being made
+            return super().set_parameters_atomically(parameter_list)
+        reason = self._parameters.complaint(parameter_list, self._lifecycle == 'unconfigured')
+        thresholds = None
+        if not reason and self._pipeline is not None:
+            thresholds = self._thresholds({p.name: p.value for p in parameter_list})
+            reason = thresholds_complaint(*thresholds)
+        if reason:
+            return SetParametersResult(successful=False, reason=reason)
+        result = super().set_parameters_atomically(parameter_list)
+        if result.successful and thresholds is not None:
+            self._pipeline.set_thresholds(*thresholds)
+        return result
+
+    def _thresholds(self, changes: dict[str, Any]) -> tuple[float, float]:
+        own = {'score_lost': self._tracker.bundle.score_lost,
+               'score_recover': self._tracker.bundle.score_recover}
+        asked = {name: changes.get(name, self._parameters[name]) for name in own}
+        return tuple(own[name] if value == FROM_MODEL else value for name, value in asked.items())
+
+    # -- what the node says of itself ---------------------------------------------------------
+
+    def _watch_input(self) -> None:
+        if self._eyes is not None:
+            self._eyes.follow_publisher()
+
+    def _report_health(self) -> None:
+        name = self.get_fully_qualified_name().lstrip('/')
+        tracker = self._tracker
+        engine = {} if tracker is None else {
+            'model': tracker.bundle.name, 'family': tracker.bundle.family,
+            'engine': tracker.session.engine, 'device': tracker.session.device,
+            'threads': self._parameters['threads'], 'torch loaded': 'torch' in sys.modules}
+        missing = '' if tracker else self._fault or f'no model: the node is {self._lifecycle}'
+        facts, awaiting = {}, f'not subscribed: the node is {self._lifecycle}'
+        if self._eyes is not None:
+            facts, awaiting = self._eyes.facts(), self._eyes.awaiting()
+        self._diagnostics.publish(diagnostic_array(self.get_clock().now().to_msg(), [
+            self._health.engine_report(f'{name}: engine', engine, missing),
+            self._health.image_report(f'{name}: image input', facts, awaiting)]))
+        self._report()
+
+    def _report(self, only_news: bool = False) -> None:
+        pipeline = self._pipeline
+        last = TargetStep() if pipeline is None else pipeline.last
+        enabled = pipeline is None or pipeline.enabled
+        seeing = enabled and self._lifecycle == 'active'
+        self._status.publish(StatusReport(
+            state=last.state if seeing else TargetState.IDLE, target_id=last.target_id,
+            init=pipeline.init if self._eyes is not None else self._refusal, enabled=enabled,
+            lifecycle=self._lifecycle, fault=self._fault, score=last.score,
+            age=0.0 if pipeline is None else pipeline.age), only_news)
+
+
+def main(args: Optional[Sequence[str]] = None) -> int:
+    """Run the node until Ctrl-C or SIGTERM. Returns 1 if it could not be made, else 0."""
+    # rclpy's own handler ends the spinning; Python's would raise in the midst of the clean-up,
+    # and a second Ctrl-C would print a traceback.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    keep_image_memory()
+    rclpy.init(args=args)
+    try:
+        node = TrackerNode()
+    except ParameterError as error:
+        rclpy.logging.get_logger('lorat_tracker').fatal(str(error))
+        rclpy.try_shutdown()
+        return 1
+    try:
+        if node.autostart:
+            node.start()
+        rclpy.spin(node)
+    except ExternalShutdownException:
+        pass
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,74 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A thread that always works on the newest item, and a slot that holds just that one.
+
+However slow the work is, an item is never older than the work on the one before it: what arrives
+meanwhile replaces what waits. The executor stays free for services.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, Optional, TypeVar
+
+Item = TypeVar('Item')
+
+
+class Mailbox(Generic[Item]):
+    """One slot: putting replaces, taking waits."""
+
+    def __init__(self) -> None:
+        self._filled = threading.Condition()
+        self._item: Optional[Item] = None
+        self._closed = False
+
+    def put(self, item: Item) -> bool:
+        """Leave an item. Returns True if one that nobody had taken was replaced by it."""
+        with self._filled:
+            replaced = self._item is not None
+            self._item = item
+            self._filled.notify()
+        return replaced
+
+    def take(self) -> Optional[Item]:
+        """Wait for an item and take it; None once the mailbox is closed."""
+        with self._filled:
+            self._filled.wait_for(lambda: self._item is not None or self._closed)
+            item, self._item = self._item, None
+        return None if self._closed else item
+
+    def close(self) -> None:
+        """Let the taker go home; what still lies here is not delivered."""
+        with self._filled:
+            self._closed = True
+            self._filled.notify_all()
+
+
+class Worker(Generic[Item]):
+    """Runs ``work`` on the newest item, one after the other, in a thread of its own.
+
+    An exception in ``work`` is handed to ``on_error`` and ends nothing but that item.
+    """
+
+    def __init__(self, work: Callable[[Item], None],
+                 on_error: Callable[[Exception], None]) -> None:
+        self._work, self._on_error = work, on_error
+        self._mailbox: Mailbox[Item] = Mailbox()
+        self._thread = threading.Thread(target=self._run, name='tracking', daemon=True)
+        self._thread.start()
+
+    def give(self, item: Item) -> bool:
+        """Hand over an item. Returns True if one that was still waiting was dropped for it."""
+        return self._mailbox.put(item)
+
+    def stop(self) -> None:
+        """Finish the item at hand and end the thread; nothing is worked on after this returns."""
+        self._mailbox.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._mailbox.take()) is not None:
+            try:
+                self._work(item)
+            except Exception as error:  # one bad frame must not end the node
+                self._on_error(error)
