@@ -1,0 +1,81 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The engine contract: ONNX Runtime and torch answer alike and fail clearly."""
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from support.bundles import copy_of_default
+
+from lorat_ros.engines.session import EngineError, Handle, open_session
+from lorat_ros.models.bundle import describe_file, read_bundle
+from lorat_ros.models.catalog import find_bundle
+
+
+def inputs(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    rng = np.random.default_rng(seed)
+    template = {'image': rng.standard_normal((1, 3, 80, 80)).astype(np.float32),
+                'mask': np.pad(np.ones((1, 3, 3), np.float32), ((0, 0), (1, 1), (1, 1)))}
+    return template, rng.standard_normal((1, 3, 160, 160)).astype(np.float32)
+
+
+def answer(engine: str, seed: int, threads: int = 1) -> dict[str, np.ndarray]:
+    session = open_session(find_bundle(), engine, threads)
+    assert session.engine == engine and session.device == 'cpu'
+    template, image = inputs(seed)
+    memory = session.run('template', template)
+    assert all(isinstance(value, Handle) for value in memory.values())
+    return session.run('search', {'image': image, **memory})
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_onnx_runtime_and_torch_agree(seed):
+    fast, exact = answer('onnx', seed), answer('torch', seed)
+    assert set(fast) == set(exact) == {'score', 'boxes'}
+    assert fast['score'].shape == (1, 10, 10) and fast['boxes'].shape == (1, 4, 10, 10)
+    for name in fast:
+        np.testing.assert_allclose(fast[name], exact[name], atol=2e-3)
+
+
+def test_two_threads_answer_as_one():
+    one, two = answer('onnx', 7), answer('onnx', 7, threads=2)
+    np.testing.assert_allclose(one['score'], two['score'], atol=1e-4)
+
+
+def test_auto_takes_onnx_runtime_without_torch():
+    code = ('import sys; from lorat_ros import load_tracker; t = load_tracker(); '
+            'print(t.session.engine, "torch" in sys.modules)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ['onnx', 'False']
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(EngineError, match="'gpu' is unknown: choose one of auto, onnx, torch"):
+        open_session(find_bundle(), 'gpu')
+
+
+def test_a_thread_is_needed():
+    with pytest.raises(EngineError, match='threads is 0, expected at least 1'):
+        open_session(find_bundle(), 'onnx', 0)
+
+
+def test_a_graph_that_onnx_runtime_cannot_load(tmp_path):
+    def describe_anew(manifest):
+        graph = tmp_path / 'copy' / 'search.onnx'
+        graph.write_bytes(graph.read_bytes()[:2000])
+        manifest['graphs']['search'].update(describe_file(graph))
+    bundle = read_bundle(copy_of_default(tmp_path, describe_anew))
+    with pytest.raises(EngineError, match=r'search\.onnx cannot be loaded by ONNX Runtime'):
+        open_session(bundle, 'onnx')
+
+
+def test_wrong_inputs_and_roles_are_named():
+    session = open_session(find_bundle(), 'onnx')
+    with pytest.raises(EngineError, match="no graph 'depth'"):
+        session.run('depth', {})
+    with pytest.raises(EngineError, match=r"'template' refused its inputs .*\(1, 2\)"):
+        session.run('template', {'image': np.zeros((1, 2), np.float32),
+                                 'mask': np.zeros((1, 5, 5), np.float32)})

@@ -1,0 +1,89 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Kestrel's pre- and post-processing against plain arithmetic."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from lorat_ros.models.catalog import find_bundle
+from lorat_ros.tracking.kestrel import (cover_of_cells, IMAGE_MEAN, KestrelFamily, normalise,
+                                        shape_change)
+
+
+@given(st.tuples(*[st.floats(0, 40)] * 2, *[st.floats(0.1, 40)] * 2))
+def test_covered_cells_add_up_to_the_box(box):
+    cover = cover_of_cells(box, 5, 80)
+    assert cover.shape == (5, 5) and cover.dtype == np.float32
+    assert cover.min() >= 0 and cover.max() <= 1 + 1e-6
+    assert cover.sum() * 16 * 16 == pytest.approx(box[2] * box[3], rel=1e-3, abs=0.1)
+
+
+def test_rows_of_cells_are_y():
+    cover = cover_of_cells((0, 32, 80, 16), 5, 80)
+    np.testing.assert_allclose(cover[2], 1)
+    assert cover.sum() == pytest.approx(5)
+
+
+def test_normalising_swaps_to_rgb_and_centres():
+    crop = np.broadcast_to(IMAGE_MEAN, (4, 4, 3)).round().astype(np.uint8)
+    assert np.abs(normalise(crop)).max() < 0.01
+    blue = np.zeros((4, 4, 3), np.uint8)
+    blue[..., 0] = 255
+    tensor = normalise(blue)
+    assert tensor.shape == (1, 3, 4, 4) and tensor.dtype == np.float32
+    assert tensor[0, 2].min() > 0 > tensor[0, 0].max()
+
+
+def test_shape_change_is_one_only_for_the_same_shape():
+    assert shape_change((30, 20), (30, 20)) == pytest.approx(1)
+    assert shape_change((60, 40), (30, 20)) == pytest.approx(2)
+    assert shape_change((20, 30), (30, 20)) == pytest.approx(2.25)
+
+
+def answer_with(logits: np.ndarray, boxes: np.ndarray) -> tuple[KestrelFamily, object]:
+    family = KestrelFamily(find_bundle())
+    image = np.full((480, 640, 3), 90, np.uint8)
+    family.start(image, (300.0, 220.0, 40.0, 40.0))
+    family.remember({})
+    family.look(image)
+    return family, family.answer({'score': logits[None], 'boxes': boxes[None]})
+
+
+def cells(row: int, column: int, score: float) -> tuple[np.ndarray, np.ndarray]:
+    """One cell is sure; every cell sees a box of a quarter of the region around itself."""
+    logits = np.full((10, 10), -8.0, np.float32)
+    logits[row, column] = score
+    axis = (np.arange(10) + 0.5) / 10
+    x, y = np.meshgrid(axis, axis)
+    boxes = np.stack([x - 0.125, y - 0.125, x + 0.125, y + 0.125]).astype(np.float32)
+    return logits, boxes
+
+
+@pytest.mark.parametrize(('row', 'column'), [(4, 4), (2, 6), (9, 0)])
+def test_the_sure_cell_gives_the_box(row, column):
+    _, answer = answer_with(*cells(row, column, 6.0))
+    # The region spans 160 pixels around (320, 240): cell (row, column) lies 16 pixels a step on.
+    x, y = 240 + 16 * (column + 0.5), 160 + 16 * (row + 0.5)
+    assert answer.box == pytest.approx((x - 20, y - 20, 40, 40), abs=0.5)
+    assert answer.score == pytest.approx(1 / (1 + np.exp(-6)), abs=1e-4)
+
+
+def test_a_hopeless_score_does_not_move_the_search_window():
+    image = np.full((480, 640, 3), 90, np.uint8)
+    for score, moves in ((-6.0, False), (3.0, True)):
+        family, answer = answer_with(*cells(2, 7, score))
+        before = answer.search_window
+        family.look(image)
+        _, later = family, family.answer({'score': np.full((1, 10, 10), -8.0, np.float32),
+                                          'boxes': cells(0, 0, 0)[1][None]})
+        assert (later.search_window != pytest.approx(before, abs=1)) == moves
+
+
+def test_the_answer_never_leaves_the_image_nor_dwindles():
+    logits, boxes = cells(0, 0, 6.0)
+    boxes[:] = np.array([-0.9, -0.9, -0.9, -0.9], np.float32)[:, None, None]
+    _, answer = answer_with(logits, boxes)
+    assert np.isfinite(answer.box).all()
+    assert answer.box[2] >= 1 and answer.box[3] >= 1
