@@ -9,7 +9,8 @@ the status. Boxes are (x, y, w, h) in pixels; None or a box with a nan is simply
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -151,7 +152,7 @@ def contact_sheet(
 def _copy_of(image: np.ndarray) -> np.ndarray:
     if getattr(image, 'dtype', None) != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         found = f'{getattr(image, "dtype", type(image).__name__)} {getattr(image, "shape", "")}'
-        raise ValueError(f'cannot draw on {found}, expected uint8 (height, width, 3) in BGR order: '
+        raise ValueError(f'cannot draw on {found}, expected uint8 (height, width, 3), BGR: '
                          'convert it with cv2.cvtColor first')
     return np.array(image, order='C', copy=True)
 

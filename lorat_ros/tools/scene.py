@@ -95,7 +95,8 @@ def _move(fresh: Path, folder: Path) -> None:
 def _render_into(folder: Path) -> None:
     (folder / 'img').mkdir()
     studio = Studio()
-    for frame in tqdm(range(motion.LENGTH), desc='rendering the clip', unit='frame'):
+    frames = tqdm(range(motion.LENGTH), 'rendering the clip', unit='frame', mininterval=0.3)
+    for frame in frames:
         file = folder / 'img' / f'{frame:06d}.jpg'
         if not cv2.imwrite(str(file), studio.frame(frame), (cv2.IMWRITE_JPEG_QUALITY, 94)):
             raise OSError(f'cannot write {file}: is the disk full?')

@@ -41,7 +41,7 @@ class Pyramid:
         self._shrunk: dict[float, np.ndarray] = {}
 
     def at(self, zoom: float) -> np.ndarray:
-        """Return the layer shrunk by area to a little above `zoom` pixels per unit: no aliasing."""
+        """Return the layer shrunk by area to just above `zoom` pixels per unit: no aliasing."""
         density = min(float(SPRITE_DENSITY), np.ceil(zoom * 12) / 8)
         if density not in self._shrunk:
             size = (round(SPRITE_WH[0] * density), round(SPRITE_WH[1] * density))
@@ -268,7 +268,7 @@ def paint_car(livery: Livery) -> Sprite:
 def paint_deck(rng: np.random.RandomState) -> np.ndarray:
     """Return the bridge's deck, uint8 (h, w, 3), DENSITY pixels per unit, running along y."""
     size = (round(DECK_WH[0] * DENSITY), round(DECK_WH[1] * DENSITY))
-    deck = np.full((size[1], size[0], 3), 104, np.float32) * np.array((0.94, 1.0, 1.06), np.float32)
+    deck = np.tile(np.array((98, 104, 110), np.float32), (size[1], size[0], 1))
     for cell, strength in ((1.5, 17.0), (6.0, 8.0), (50.0, 6.0)):
         deck += smooth_noise(rng, size, cell)[..., None] * strength
     xs, ys = np.meshgrid(np.arange(size[0]) / DENSITY, np.arange(size[1]) / DENSITY)

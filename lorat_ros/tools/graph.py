@@ -1,0 +1,136 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A ROS graph of this package's nodes, each a process of its own, apart from all other graphs."""
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Optional
+
+DOMAINS = (1, 101)  # beyond these the ports of a domain can be in use by others
+LOG_TAIL = 12  # lines of a process's log that are shown when it fails
+
+
+class GraphError(RuntimeError):
+    """A process of the graph failed; the message has the last lines of its log."""
+
+
+class NodeProcess:
+    """One node: its process and its log."""
+
+    def __init__(self, name: str, command: list[str], log: Path, env: Mapping[str, str]) -> None:
+        self.name, self.log = name, log
+        with log.open('wb') as stream:
+            # A session of its own: Ctrl-C at the terminal is ours to pass on, once and in order.
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream,
+                                             stderr=subprocess.STDOUT, env=dict(env),
+                                             start_new_session=True)
+
+    @property
+    def status(self) -> Optional[int]:
+        """Exit status, or None while it runs."""
+        return self._process.poll()
+
+    def text(self) -> str:
+        """Return what it has printed so far."""
+        return self.log.read_text(encoding='utf-8', errors='replace')
+
+    def wait_for_text(self, text: str, timeout: float) -> None:
+        """
+        Wait until it has printed ``text``.
+
+        :raises GraphError: it ended before, or took longer than ``timeout`` seconds.
+        """
+        give_up = time.monotonic() + timeout
+        while text not in self.text():
+            if self.status is not None and text not in self.text():
+                raise GraphError(f'{self.name} ended with status {self.status}:\n{self.tail()}')
+            if time.monotonic() > give_up:
+                raise GraphError(f'{self.name} was not ready after {timeout:.0f} s:\n'
+                                 f'{self.tail()}')
+            time.sleep(0.05)
+
+    def wait(self, timeout: float) -> Optional[int]:
+        """Wait until it ends; returns its status, or None if it still runs after ``timeout``."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self, patience: float = 10.0) -> None:
+        """End it as Ctrl-C would; only what does not obey is terminated, and then killed."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            if self.status is not None:
+                return
+            self._process.send_signal(number)
+            self.wait(patience)
+
+    def tail(self) -> str:
+        """Return the last lines it printed, indented."""
+        lines = self.text().splitlines()[-LOG_TAIL:] or ['(it printed nothing)']
+        return '\n'.join(f'    {line}' for line in lines)
+
+
+class Graph:
+    """
+    Nodes that find each other and nobody else: own domain, own namespace, this machine only.
+
+    :param logs: folder for one log per node; it is made.
+    :param domain_id: ROS_DOMAIN_ID; None = one at random.
+    """
+
+    def __init__(self, logs: Path, domain_id: Optional[int] = None) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self._logs = logs
+        self.domain_id = random.SystemRandom().randint(*DOMAINS) if domain_id is None \
+            else domain_id
+        self.namespace = f'/demo_{os.getpid()}'
+        self._nodes: list[NodeProcess] = []
+
+    def __enter__(self) -> Graph:
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException],
+                 traceback: Optional[TracebackType]) -> None:
+        for node in reversed(self._nodes):
+            node.stop()
+
+    def start(self, executable: str, parameters: Mapping[str, Any]) -> NodeProcess:
+        """Start ``lorat_ros.ros.<executable>`` with these parameters."""
+        # As a module: this finds the nodes in every kind of installation, with this Python.
+        command = [sys.executable, '-m', f'lorat_ros.ros.{executable}', '--ros-args',
+                   '-r', f'__ns:={self.namespace}']
+        for name, value in parameters.items():
+            command += ['-p', f'{name}:={json.dumps(value)}']  # JSON is YAML
+        node = NodeProcess(executable, command, self._logs / f'{executable}.log',
+                           self._environment())
+        self._nodes.append(node)
+        return node
+
+    def check(self) -> None:
+        """Raise GraphError if a node has failed."""
+        for node in self._nodes:
+            if node.status:
+                raise GraphError(f'{node.name} failed with status {node.status}; the end of '
+                                 f'{node.log}:\n{node.tail()}')
+
+    def _environment(self) -> dict[str, str]:
+        here = {'ROS_LOCALHOST_ONLY': '1'} if os.environ.get('ROS_DISTRO') == 'humble' else {
+            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+        return {**os.environ, **here, 'ROS_DOMAIN_ID': str(self.domain_id),
+                # With Fast DDS's defaults most images never arrive.
+                'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA', 'PYTHONUNBUFFERED': '1'}
+
+
+def ros_is_there() -> bool:
+    """Whether this Python can run nodes; nothing is imported."""
+    return all(importlib.util.find_spec(name) for name in ('rclpy', 'vision_msgs'))
