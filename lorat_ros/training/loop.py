@@ -14,7 +14,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -115,10 +115,10 @@ class Trainer:
         self.pool = pool
         self.probe = None
         if held_out is not None:
-            # The same pairs every time, without luck: a fixed seed of its own.
-            sampler = PairSampler(held_out, PairConfig(**{**asdict(config.pairs), 'texture': 0.0,
-                                                          'absent': 0.0}), seed=12345)
-            self.probe = [sampler.batch(48) for _ in range(6)]
+            # The same pairs every time, without luck.
+            sampler = PairSampler(held_out, replace(config.pairs, texture=0.0, absent=0.0))
+            self.probe = [sampler.batch((part, number) for number in range(48))
+                          for part in range(6)]
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of ``save``."""
@@ -166,13 +166,14 @@ class Trainer:
         """Train to ``config.steps``; ``progress(step, figures)`` after every step."""
         config = self.config
         cv2.setNumThreads(1)
-        # A stream of pairs of its own for every process and every resumption.
-        seed = np.random.SeedSequence((config.seed, self.rank, self.step))
-        sampler = PairSampler(self.pool, config.pairs, seed=seed)
+        sampler = PairSampler(self.pool, config.pairs)
+        share = config.batch // self.world
+        mine = range(self.rank * share, (self.rank + 1) * share)
         self.network.train()
         while self.step < config.steps:
             start = time.perf_counter()
-            batch = sampler.batch(config.batch // self.world)
+            # Keyed by step and place: resumed and divided runs see the very same pairs.
+            batch = sampler.batch((config.seed, self.step, number) for number in mine)
             loaded = time.perf_counter()
             for group in self.optimiser.param_groups:
                 group['lr'] = learning_rate_at(self.step, config)

@@ -9,6 +9,7 @@ textured rectangle of any image seen twice. Every crop is one affine warp out of
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -52,11 +53,11 @@ class Pair:
 
 
 class PairSampler:
-    """Draws pairs from a pool; the same seed draws the same pairs."""
+    """Draws pairs from a pool by key; the same key draws the same pair, in any process."""
 
-    def __init__(self, pool: Pool, config: PairConfig | None = None, seed: int = 0) -> None:
+    def __init__(self, pool: Pool, config: PairConfig | None = None) -> None:
         self.pool, self.config = pool, config or PairConfig()
-        self.rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng()
         self.masked = [item for items in (*pool.stills.values(),
                                           *(clip[::4] for clip in pool.clips.values()))
                        for item in items if item.mask is not None]
@@ -160,8 +161,9 @@ class PairSampler:
             crops.append(crop)
         return crops
 
-    def draw(self) -> Pair:
-        """Draw one pair."""
+    def draw(self, *key: int) -> Pair:
+        """Draw the pair of a key, for example (seed, step, number in the batch)."""
+        self.rng = np.random.default_rng(key)
         rng, config = self.rng, self.config
         kind = self.kinds[int(rng.choice(len(self.kinds), p=self.share))]
         absent = rng.random() < config.absent
@@ -201,8 +203,8 @@ class PairSampler:
         return (augment.camera(search, rng, 1.0 if bad[0] else 0.0),
                 augment.camera(template, rng, 0.7 if bad[1] else 0.0))
 
-    def batch(self, count: int) -> dict[str, np.ndarray]:
-        """Draw ``count`` pairs as arrays: template, mask, search, box, present."""
-        pairs = [self.draw() for _ in range(count)]
+    def batch(self, keys: Iterable[tuple[int, ...]]) -> dict[str, np.ndarray]:
+        """Draw the pairs of these keys as arrays: template, mask, search, box, present."""
+        pairs = [self.draw(*key) for key in keys]
         return {name: np.stack([np.asarray(getattr(p, name)) for p in pairs])
                 for name in ('template', 'mask', 'search', 'box', 'present')}

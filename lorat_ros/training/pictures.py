@@ -32,6 +32,7 @@ def draw_pair(pair: Pair) -> np.ndarray:
 def draw_pairs(pool: Pool, config: PairConfig, path: Path, rows: int = 8, columns: int = 7,
                seed: int = 1) -> None:
     """Write a sheet of pairs as PNG; red boxes: the target is not there."""
-    sampler = PairSampler(pool, config, seed=seed)
-    sheet = [np.hstack([draw_pair(sampler.draw()) for _ in range(columns)]) for _ in range(rows)]
+    sampler = PairSampler(pool, config)
+    sheet = [np.hstack([draw_pair(sampler.draw(seed, row, column)) for column in range(columns)])
+             for row in range(rows)]
     cv2.imwrite(str(path), np.vstack(sheet))

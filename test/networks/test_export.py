@@ -1,0 +1,91 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoint to bundle: static graphs that answer as the network does and describe themselves."""
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from lorat_ros.engines.torch import build_kestrel
+from lorat_ros.models.bundle import BundleError, read_bundle
+from lorat_ros.networks import export
+from lorat_ros.networks.kestrel import Kestrel, KestrelConfig
+
+SMALL = KestrelConfig(search_size=96, template_size=48, width=48, depth=2, heads=3, head_width=16)
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    torch.manual_seed(1)
+    network = Kestrel(SMALL)
+    with torch.no_grad():      # batch norm that is not the identity
+        network.train()(torch.rand(4, 3, 48, 48), torch.rand(4, 3, 3), torch.rand(4, 3, 96, 96))
+    folder = tmp_path_factory.mktemp('export')
+    state = {'network': network.state_dict(), 'config': SMALL.as_dict(), 'step': 7, 'train': {}}
+    torch.save(state, folder / 'kestrel.pt')
+    assert export.main([str(folder / 'kestrel.pt'), str(folder / 'tiny'), '--variant', 'xs']) == 0
+    return network.eval(), folder / 'tiny'
+
+
+def test_the_bundle_describes_itself(exported):
+    network, folder = exported
+    bundle = read_bundle(folder)
+    assert (bundle.name, bundle.variant) == ('tiny', 'xs')
+    assert bundle.manifest['sizes']['search'] == 96
+    assert bundle.manifest['parameters'] == sum(p.numel() for p in network.parameters())
+
+
+def test_graphs_are_static_and_of_opset_17(exported):
+    for stage in export.OUTPUTS:
+        model = onnx.load(exported[1] / f'{stage}.onnx')
+        assert {d.version for d in model.opset_import if d.domain == ''} == {17}
+        for value in [*model.graph.input, *model.graph.output]:
+            shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
+            assert shape and all(d > 0 for d in shape), (stage, value.name)
+        wanted = export.stage_inputs(SMALL)[stage]
+        assert [v.name for v in model.graph.input] == list(wanted)
+
+
+def test_graphs_agree_with_the_network_on_the_weights_they_hold(exported):
+    assert export.parity(exported[1]) < 1e-4
+
+
+def test_weights_are_stored_in_half_and_read_back(exported):
+    network, folder = exported
+    restored = build_kestrel(read_bundle(folder))
+    for name, value in network.state_dict().items():
+        if name.endswith('num_batches_tracked'):
+            continue
+        torch.testing.assert_close(restored.state_dict()[name], value, atol=2e-4, rtol=1e-3)
+    half = sum(i.data_type == onnx.TensorProto.FLOAT16
+               for i in onnx.load(folder / 'search.onnx').graph.initializer)
+    assert half >= 10
+
+
+def test_a_bundle_that_answers_otherwise_is_noticed(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, 'parity', lambda folder: 0.5)
+    with pytest.raises(RuntimeError, match=r'differ by 0\.5'):
+        export.export_bundle(exported[0], tmp_path / 'x', {
+            'name': 'x', 'variant': 's', **export.DEFAULTS, 'licence': 'Apache-2.0'})
+
+
+def test_a_bundle_needs_a_name(exported, tmp_path):
+    with pytest.raises(BundleError, match="'name' is None"):
+        export.export_bundle(exported[0], tmp_path / 'x', {**export.DEFAULTS})
+
+
+def test_halving_leaves_small_and_large_values_alone():
+    import onnx.helper as helper
+    from onnx import numpy_helper
+    small = numpy_helper.from_array(np.ones(4, np.float32), 'small')
+    large = numpy_helper.from_array(np.full(1000, 1e5, np.float32), 'large')
+    plain = numpy_helper.from_array(np.ones(1000, np.float32), 'plain')
+    node = helper.make_node('Add', ['large', 'plain'], ['y'])
+    graph = helper.make_graph([node], 'g', [], [], [small, large, plain])
+    model = helper.make_model(graph)
+    export.halve_weights(model)
+    kinds = {i.name: i.data_type for i in model.graph.initializer}
+    assert kinds == {'small': 1, 'large': 1, 'plain': 10}
+    assert list(model.graph.node[1].input) == ['large', 'plain.float32']

@@ -1,0 +1,26 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Judging a bundle in closed loop."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.pools import write_pool
+
+from lorat_ros.models.catalog import DEFAULT_MODEL
+from lorat_ros.training.closed_loop import FAULTS, main, success_auc
+
+
+def test_success_of_known_overlaps():
+    assert success_auc(np.ones(5)) == pytest.approx(20 / 21)
+    assert success_auc(np.zeros(5)) == 0
+    assert success_auc(np.array([0.5, 0.5])) == pytest.approx(10 / 21)
+
+
+def test_a_table_of_clips_and_faults(tmp_path, capsys):
+    pool = write_pool(tmp_path)
+    assert main([DEFAULT_MODEL, '--data', str(pool), '--clips', 'moving']) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ['moving', *FAULTS, 'mean']
+    plain = float(lines[1].split()[-1])
+    assert 0 < plain <= 100
