@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -227,6 +228,7 @@ class Builder:
 
 def build() -> int:
     """Build or update the environment of this repository; returns the exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop the child too
     try:
         with only_one(UNDERLAY):
             distribution = sourced_ros(os.environ, ROOT / '.venv')

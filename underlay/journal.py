@@ -107,9 +107,14 @@ class Journal:
                                            stderr=subprocess.STDOUT, env=self.environment)
             except OSError as error:
                 raise Problem(f'{words[0]} could not be started: {error}') from None
-            while process.poll() is None:
-                self._progress.show()
-                time.sleep(0.1)
+            try:
+                while process.poll() is None:
+                    self._progress.show()
+                    time.sleep(0.1)
+            except BaseException:  # interrupted: nothing goes on behind the person's back
+                process.terminate()
+                process.wait()
+                raise
         if process.returncode:
             raise Problem(f'"{step.title}" failed (exit status {process.returncode}); the end of '
                           f'{self.log(step)}:\n{self.tail(step)}\n{cure}'.rstrip())
