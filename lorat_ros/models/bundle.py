@@ -90,7 +90,7 @@ def _check_file(folder: Path, entry: Mapping[str, Any]) -> Path:
                           f'{MANIFEST} describes; {again}')
     found = sha256_of(path)
     if found != entry['sha256']:
-        raise BundleError(f'{path} has checksum {found[:12]}…, expected {entry["sha256"][:12]}…: '
+        raise BundleError(f'{path} has checksum {found[:12]}, expected {entry["sha256"][:12]}: '
                           f'it was changed or damaged; {again}')
     return path
 

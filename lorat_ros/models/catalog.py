@@ -21,13 +21,34 @@ DEFAULT_MODEL = 'kestrel-s'
 
 @dataclass(frozen=True)
 class Published:
-    """Scores that the authors of a model published; not measured here."""
+    """What the authors of a tracker published of it; nothing of this was measured here."""
 
     name: str
-    paper: str
-    parameters_m: float         # millions, LoRA merged
-    gmacs: float                # a frame
-    lasot_auc: float            # success AUC on LaSOT's test set, percent
+    source: str
+    parameters_m: float      # millions, as run (LoRA merged)
+    gmacs: float             # a frame
+    benchmark: str
+    success: float           # success AUC on that benchmark, percent
+
+
+_LORAT = 'LoRAT, ECCV 2024'
+_LITETRACK = 'LiteTrack, ICRA 2024'
+_FARTRACK = 'FARTrack, ICLR 2026'
+PUBLISHED = (
+    Published('LoRAT-B-224', _LORAT, 88.1, 29.8, 'VastTrack', 38.7),
+    Published('LoRAT-B-378', _LORAT, 88.5, 96.5, 'VastTrack', 40.4),
+    Published('LoRAT-L-224', _LORAT, 307.4, 102.9, 'VastTrack', 41.6),
+    Published('LoRAT-L-378', _LORAT, 307.9, 325.0, 'VastTrack', 43.9),
+    Published('LoRAT-g-224', _LORAT, 1144.2, 377.7, 'VastTrack', 43.0),
+    Published('LoRAT-g-378', _LORAT, 1145.0, 1160.4, 'VastTrack', 46.0),
+    Published('LiteTrack-B4', _LITETRACK, 35.8, 9.8, 'LaSOT', 62.5),
+    Published('LiteTrack-B6', _LITETRACK, 50.0, 13.8, 'LaSOT', 64.6),
+    Published('LiteTrack-B8', _LITETRACK, 64.2, 17.6, 'LaSOT', 66.4),
+    Published('LiteTrack-B9', _LITETRACK, 71.3, 19.5, 'LaSOT', 67.0),
+    Published('FARTrack-tiny', _FARTRACK, 7.0, 4.2, 'LaSOT', 63.2),
+    Published('FARTrack-nano', _FARTRACK, 4.8, 2.8, 'LaSOT', 61.3),
+    Published('FARTrack-pico', _FARTRACK, 3.0, 1.7, 'LaSOT', 58.6),
+)
 
 
 def shipped_folder() -> Path:

@@ -74,9 +74,9 @@ def export_stage(network: Kestrel, stage: str, path: Path) -> None:
     # the parameters would be lost. Engines fold the same things when they load the graph.
     inputs = stage_inputs(network.config)[stage]
     example = tuple(torch.rand(shape) for shape in inputs.values())
-    program = torch.onnx.export(_Stage(network, stage).eval(), example, dynamo=True, opset_version=OPSET,
-                                input_names=list(inputs), output_names=list(OUTPUTS[stage]),
-                                optimize=False, verbose=False)
+    program = torch.onnx.export(_Stage(network, stage).eval(), example, dynamo=True,
+                                opset_version=OPSET, input_names=list(inputs),
+                                output_names=list(OUTPUTS[stage]), optimize=False, verbose=False)
     model = program.model_proto
     opset = {d.domain: d.version for d in model.opset_import}['']
     if opset != OPSET:

@@ -72,7 +72,8 @@ class Stem(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.down = nn.Sequential(conv_norm(3, width // 8, 2), conv_norm(width // 8, width // 4, 2),
+        self.down = nn.Sequential(conv_norm(3, width // 8, 2),
+                                  conv_norm(width // 8, width // 4, 2),
                                   conv_norm(width // 4, width // 2, 2),
                                   conv_norm(width // 2, width, 2))
         self.residual = nn.Sequential(conv_norm(width, width),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 HELP = 'train a model from images and clips'
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     chief = int(os.environ.get('RANK', '0')) == 0
     try:
         network = KestrelConfig(search_size=args.search_size, template_size=args.template_size)
-        bar = (lambda items: tqdm(items, 'reading images', unit='folder', disable=not chief))
+        bar = partial(tqdm, desc='reading images', unit='folder', disable=not chief)
         pool = read_pool(args.data, leave_out={*args.leave_out, *args.hold_out}, progress=bar)
         held_out = read_pool(args.data, only_clips=args.hold_out) if args.hold_out else None
         pairs = PairConfig(search_size=args.search_size, template_size=args.template_size)

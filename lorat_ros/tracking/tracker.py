@@ -46,7 +46,7 @@ def check_image(image: np.ndarray) -> np.ndarray:
                          'with shape (height, width, 3), BGR (was the file read at all?)')
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ImageError(f'image is {image.dtype} of shape {image.shape}, expected uint8 of shape '
-                         '(height, width, 3), BGR: convert it first, for example with cv2.cvtColor')
+                         '(height, width, 3), BGR: convert it, for example with cv2.cvtColor')
     if image.shape[0] == 0 or image.shape[1] == 0:
         raise ImageError(f'image has shape {image.shape}: it holds no pixels')
     return image

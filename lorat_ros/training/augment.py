@@ -8,7 +8,7 @@ import numpy as np
 
 
 def colours(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
-    """Change light, contrast, gamma and colour balance of a BGR uint8 image (one table a channel)."""
+    """Change light, contrast, gamma and colour balance of a BGR uint8 image."""
     gain = np.exp(rng.normal(0, 0.18 * strength)) * np.exp(rng.normal(0, 0.06 * strength, 3))
     shift = rng.normal(0, 14 * strength)
     gamma = np.exp(rng.normal(0, 0.18 * strength))

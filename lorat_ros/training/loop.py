@@ -101,7 +101,8 @@ class Trainer:
         self.rank = distributed.get_rank() if distributed.is_initialized() else 0
         self.world = distributed.get_world_size() if distributed.is_initialized() else 1
         if config.batch % self.world:
-            raise ValueError(f'batch {config.batch} is not a multiple of the {self.world} processes')
+            raise ValueError(f'batch {config.batch} is not a multiple of the {self.world} '
+                             'processes: choose one that is')
         torch.manual_seed(config.seed)
         self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
         self.network = Kestrel(network).to(self.device, memory_format=torch.channels_last)

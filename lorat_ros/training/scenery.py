@@ -102,7 +102,7 @@ def occlude(crop: np.ndarray, box: np.ndarray, image: np.ndarray, rng: np.random
         span = rng.uniform(0.3, 0.8, 2) * (w, h)
         low = box[:2] + rng.uniform(-0.3, 0.8, 2) * (w, h)
         high = low + span
-    a, b = np.clip(np.round(low), 0, size).astype(int), np.clip(np.round(high), 0, size).astype(int)
+    a, b = (np.clip(np.round(corner), 0, size).astype(int) for corner in (low, high))
     if np.any(b - a < 2):
         return 0.0
     patch = backdrop(image, int(max(b - a)), rng)

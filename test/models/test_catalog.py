@@ -35,7 +35,8 @@ def test_the_users_folders_come_before_the_shipped_one(tmp_path, monkeypatch):
 
 
 def test_an_unknown_name_lists_those_that_exist():
-    with pytest.raises(BundleError, match=rf"'owl' is not installed \(installed: .*{DEFAULT_MODEL}"):
+    words = rf"'owl' is not installed \(installed: .*{DEFAULT_MODEL}"
+    with pytest.raises(BundleError, match=words):
         find_bundle('owl')
 
 

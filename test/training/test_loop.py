@@ -21,8 +21,8 @@ NETWORK = KestrelConfig(**SIZES, width=48, depth=1, heads=3, head_width=16)
 
 def config(**changes) -> TrainConfig:
     plain = PairConfig(**SIZES, degraded=0.0, look_alike=0.0, occluder=0.0)
-    return TrainConfig(**{'steps': 6, 'decay_steps': 2, 'warmup_steps': 2, 'batch': 4, 'bf16': False,
-                          'save_every': 3, 'pairs': plain, **changes})
+    return TrainConfig(**{'steps': 6, 'decay_steps': 2, 'warmup_steps': 2, 'batch': 4,
+                          'bf16': False, 'save_every': 3, 'pairs': plain, **changes})
 
 
 @pytest.fixture(scope='module')
@@ -63,7 +63,8 @@ def test_the_loss_falls_and_everything_is_written(pool, tmp_path):
                       held_out=pool)
     trainer.run(lambda step, figures: totals.append(figures['total']))
     assert sum(totals[-8:]) < 0.8 * sum(totals[:8])
-    assert {'last.pt', 'kestrel.pt', 'curves.csv', 'curves.png'} <=         {p.name for p in tmp_path.iterdir()}
+    written = {p.name for p in tmp_path.iterdir()}
+    assert {'last.pt', 'kestrel.pt', 'curves.csv', 'curves.png'} <= written
     network, state = load_checkpoint(tmp_path / 'kestrel.pt')
     assert state['step'] == 40 and network.config == NETWORK
     assert 0 <= trainer.validate() <= 1
