@@ -162,7 +162,7 @@ def _pen_for(canvas: np.ndarray) -> _Pen:
     font = max(0.36, 0.5 * unit)
     text = round(font * _CAP_HEIGHT)
     return _Pen(line=max(1, round(2.0 * unit)), font=font, stroke=max(1, round(1.1 * unit)),
-                text=text, pad=max(3, round(text * 0.6)), dash=max(4.0, 9.0 * unit))
+                text=text, pad=max(3, round(text * 0.6)), dash=max(5.0, 10.0 * unit))
 
 
 def _drawable(box: Optional[Box]) -> bool:
@@ -208,7 +208,7 @@ def _outline(canvas: np.ndarray, box: Box, colour: Colour, thickness: int, dash:
     """
     corners = _corner_points(canvas, box)
     sides, closed = (_dashes(corners, dash), False) if dash else ([corners], True)
-    arms = _arms(corners, 0.22 * min(float(box[2]), float(box[3]))) if arm else []
+    arms = _arms(corners, 0.22 * float(np.min(corners[2] - corners[0]))) if arm else []
     rim = max(2, round(thickness * 0.8))
     for ink, extra in ((INK, rim), (colour, 0)):
         _lines(canvas, sides, ink, thickness + extra, closed)

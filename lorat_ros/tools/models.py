@@ -1,0 +1,61 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``lorat models``: which models are installed, how big and how good, under which licence."""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lorat_ros.models.bundle import Bundle
+from lorat_ros.models.catalog import DEFAULT_MODEL, list_bundles, search_path
+
+HELP = 'list the models that are installed'
+HEADINGS = ('name', 'family', 'parameters', 'size', 'measured', 'published', 'licence', 'folder')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the subcommand: none."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table; returns 1 if there is no model, or one that cannot be read."""
+    bundles, problems = list_bundles()
+    if bundles:
+        print(table([row_of(bundle) for bundle in bundles]))
+        print('\nmeasured: by this package, as its model card says; published: by the authors of '
+              'the\nmodel, not measured here. * is the default.')
+    for problem in problems:
+        print(f'lorat models: {problem}', file=sys.stderr)
+    if not bundles:
+        folders = ', '.join(str(folder) for folder in search_path())
+        print(f'lorat models: no model in {folders}', file=sys.stderr)
+    return 0 if bundles and not problems else 1
+
+
+def row_of(bundle: Bundle) -> tuple[str, ...]:
+    """Return a bundle's cells, in the order of HEADINGS."""
+    manifest = bundle.manifest
+    parameters = manifest.get('parameters')
+    size = sum(entry.get('bytes', 0) + sum(data.get('bytes', 0) for data in entry.get('data', ()))
+               for entry in manifest['graphs'].values())
+    return (bundle.name + (' *' if bundle.name == DEFAULT_MODEL else ''), bundle.family,
+            f'{parameters / 1e6:.1f} M' if parameters else '-', f'{size / 1e6:.1f} MB',
+            _scores(manifest.get('scores')), _scores(manifest.get('published')),
+            manifest['licence'], str(bundle.path))
+
+
+def _scores(scores: Mapping[str, Any] | None) -> str:
+    """Write scores as `name value`; what is not a number is a remark, not a score."""
+    numbers = {name: value for name, value in (scores or {}).items()
+               if isinstance(value, (int, float))}
+    return ', '.join(f'{name} {value:g}' for name, value in numbers.items()) or '-'
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows under HEADINGS, columns as wide as they need."""
+    lines = [HEADINGS, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+                     for line in lines)
