@@ -36,8 +36,9 @@ class PairConfig:
     frame_gap: int = 45
     degraded: float = 0.6          # share of crops with strong camera faults
     look_alike: float = 0.3        # share of pairs that get copies of the target
-    absent: float = 0.06           # share of pairs whose search crop lacks the target
-    occluder: float = 0.12
+    absent: float = 0.10           # share of pairs whose search crop lacks the target
+    occluder: float = 0.18         # share of pairs with something before the target
+    hidden_from: float = 0.75      # covered share from which the target counts as absent
     turned: float = 0.3            # share of pairs with strong rotation
 
 
@@ -143,6 +144,16 @@ class PairSampler:
         return cv2.warpAffine(image, warp, (size, size), flags=cv2.INTER_LINEAR,
                               borderMode=border, borderValue=fill)
 
+    def _stranger(self, item: Item, view: tuple[np.ndarray, np.ndarray]
+                  ) -> tuple[Item, np.ndarray]:
+        """Something else where the target would be: another object, or another scene."""
+        if self.masked and self.rng.random() < 0.6:
+            other = self._pick(self.masked)
+            if other.image is not item.image:
+                return other, self._warp_of(other.outline, True, 0.0, 1.0, 0.0)[0]
+        image = self._pick(self.pool.images)
+        return Item(image, item.box, item.outline), view[0]
+
     def _pasted(self, views: list[tuple[np.ndarray, np.ndarray]], items: tuple[Item, Item],
                 absent: bool) -> list[np.ndarray]:
         """Objects on other backgrounds: the template crop and the search crop."""
@@ -178,15 +189,15 @@ class PairSampler:
             views = self._views(*pair)
             mean_fill = rng.random() < 0.6
             template = self._crop(pair[0].image, views[0][0], config.template_size, mean_fill)
-            image = self._pick(self.pool.images) if absent else pair[1].image
-            search = self._crop(image, views[1][0], config.search_size, mean_fill)
+            item, warp = self._stranger(pair[1], views[1]) if absent else (pair[1], views[1][0])
+            search = self._crop(item.image, warp, config.search_size, mean_fill)
         box = views[1][1]
         if not absent and rng.random() < config.look_alike:
             for _ in range(int(rng.integers(1, 3))):
                 scenery.look_alike(search, box, rng)
         if not absent and rng.random() < config.occluder:
             cover = scenery.occlude(search, box, self._pick(self.pool.images), rng)
-            absent = cover > 0.9
+            absent = cover > config.hidden_from
         search, template = self._photographed(search, template)
         x1, y1, x2, y2 = views[0][1]
         mask = cover_of_cells((x1, y1, x2 - x1, y2 - y1), config.template_size // STRIDE,

@@ -90,22 +90,43 @@ def look_alike(crop: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> N
 
 def occlude(crop: np.ndarray, box: np.ndarray, image: np.ndarray, rng: np.random.Generator
             ) -> float:
-    """Cover part of the target (seldom all) with a piece of another image, in place.
+    """
+    Cover part of the target, or all of it, with a piece of another image or of the scene itself.
 
+    :param crop: (S, S, 3), changed in place.
+    :param box: (4,) the target's x1, y1, x2, y2 in pixels of the crop.
     :returns: the share of the box that is covered.
     """
-    size, (w, h) = crop.shape[0], box[2:] - box[:2]
-    if rng.random() < 0.15:      # gone behind something
-        low, high = box[:2] - rng.uniform(0.05, 0.6, 2) * (w, h), \
-            box[2:] + rng.uniform(0.05, 0.6, 2) * (w, h)
+    size, wh = crop.shape[0], box[2:] - box[:2]
+    if rng.random() < 0.4:       # gone behind something
+        low = box[:2] - rng.uniform(0.05, 0.6, 2) * wh
+        high = box[2:] + rng.uniform(0.05, 0.6, 2) * wh
     else:
-        span = rng.uniform(0.3, 0.8, 2) * (w, h)
-        low = box[:2] + rng.uniform(-0.3, 0.8, 2) * (w, h)
-        high = low + span
+        low = box[:2] + rng.uniform(-0.3, 0.8, 2) * wh
+        high = low + rng.uniform(0.3, 0.8, 2) * wh
     a, b = (np.clip(np.round(corner), 0, size).astype(int) for corner in (low, high))
     if np.any(b - a < 2):
         return 0.0
-    patch = backdrop(image, int(max(b - a)), rng)
-    crop[a[1]:b[1], a[0]:b[0]] = patch[:b[1] - a[1], :b[0] - a[0]]
+    patch = _occluder(crop, a, b, image, rng)
+    region = crop[a[1]:b[1], a[0]:b[0]]
+    if rng.random() < 0.4:       # round, as trees and heads are; its corners cover nothing
+        shape = np.zeros(region.shape[:2], np.uint8)
+        middle = ((b[0] - a[0]) / 2, (b[1] - a[1]) / 2)
+        cv2.ellipse(shape, (middle, (1.25 * 2 * middle[0], 1.25 * 2 * middle[1]), 0.0), 255, -1)
+        _blend(region, patch, shape)
+    else:
+        region[:] = patch
     inside = np.clip(np.minimum(b, box[2:]) - np.maximum(a, box[:2]), 0, None)
-    return float(np.prod(inside) / max(w * h, 1e-6))
+    return float(np.prod(inside) / max(np.prod(wh), 1e-6))
+
+
+def _occluder(crop: np.ndarray, low: np.ndarray, high: np.ndarray, image: np.ndarray,
+              rng: np.random.Generator) -> np.ndarray:
+    """Something to cover the rectangle ``low`` to ``high`` (x, y) with."""
+    w, h = high - low
+    if rng.random() < 0.5:
+        return backdrop(image, int(max(w, h)), rng)[:h, :w]
+    # The same scene from farther off: no seam of light or colour gives the occlusion away.
+    space = crop.shape[0] - np.array([w, h])
+    x, y = np.where(low + high < crop.shape[0], space, 0)
+    return crop[y:y + h, x:x + w].copy()

@@ -8,7 +8,7 @@ import pytest
 from support.pools import write_pool
 
 from lorat_ros.models.catalog import DEFAULT_MODEL
-from lorat_ros.training.closed_loop import FAULTS, main, success_auc
+from lorat_ros.training.closed_loop import altered, cover, FAULTS, main, success_auc
 
 
 def test_success_of_known_overlaps():
@@ -18,9 +18,23 @@ def test_success_of_known_overlaps():
 
 
 def test_a_table_of_clips_and_faults(tmp_path, capsys):
-    pool = write_pool(tmp_path)
+    pool = write_pool(tmp_path, frames=16)
     assert main([DEFAULT_MODEL, '--data', str(pool), '--clips', 'moving']) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ['moving', *FAULTS, 'mean']
+    assert [line.split()[0] for line in lines] == ['moving', *FAULTS, 'mean', 'scores', 'scores',
+                                                   'mean']
     plain = float(lines[1].split()[-1])
     assert 0 < plain <= 100
+
+
+def test_a_covered_target_cannot_be_seen():
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[40:60, 20:50] = 255
+    hidden = cover(image, (20.0, 40.0, 30.0, 20.0))
+    assert hidden.max() == 0 and image.max() == 255
+    assert cover(image, (-10.0, -10.0, 30.0, 300.0)).shape == image.shape
+
+
+def test_other_postprocessing_can_be_tried():
+    tracker = altered(DEFAULT_MODEL, ['window=0.9'])
+    assert tracker.bundle.manifest['postprocessing']['window'] == 0.9
