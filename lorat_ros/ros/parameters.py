@@ -57,12 +57,12 @@ class Spec:
     @property
     def expected(self) -> str:
         """What a value must be, in words: type, range, choices."""
-        parts = [self.type.name.lower().replace('_', ' ')]
+        kind = self.type.name.lower().replace('_', ' ')
+        if self.also_text:
+            return f'{kind}: {self.also_text}'
         if self.low is not None:
-            parts.append(f'from {self.low} to {self.high}')
-        if self.choices:
-            parts.append(f'one of {", ".join(self.choices)}')
-        return ' '.join(parts) + (f', {self.also_text}' if self.also_text else '')
+            return f'{kind} from {self.low} to {self.high}'
+        return f'{kind}, one of {", ".join(self.choices)}' if self.choices else kind
 
     def descriptor(self) -> ParameterDescriptor:
         """What `ros2 param describe` shows."""
@@ -82,14 +82,15 @@ class Spec:
         """Why this value cannot be used, with expectation and cure; empty if it can."""
         value = parameter.value
         if parameter.type_ is not self.type:
+            kind = parameter.type_.name.lower().replace('_', ' ')
             cure = 'write it with a decimal point' if self._is_whole(parameter) else \
-                'change its value'
-            return (f'parameter {self.name}: {value!r} is {parameter.type_.name.lower()}, '
-                    f'expected {self.expected}: {cure}, for example {self.example}')
+                'write it as one'
+            return (f'parameter {self.name}: {value!r} is {kind}, expected {self.expected}; '
+                    f'{cure}, for example {self.example}')
         if self._fits(value):
             return ''
-        return (f'parameter {self.name}: {value!r} is not allowed, expected {self.expected}: '
-                f'{self.description}')
+        return (f'parameter {self.name}: {value!r} is not allowed, expected {self.expected}; '
+                f'set it to such a value, by default it is {self.example}')
 
     @property
     def example(self) -> Any:
@@ -120,7 +121,7 @@ def _is_box(value: Iterable[float]) -> bool:
 
 
 _SCORE = {'low': -1.0, 'high': 1.0, 'also': _is_score,
-          'also_text': 'in [0.0, 1.0], or -1.0 for the model\'s own'}
+          'also_text': 'from 0.0 to 1.0, or -1.0 for the model\'s own'}
 
 SPECS = (
     Spec('model', '', 'Name or folder of the model bundle; empty = the shipped default.',

@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -46,9 +47,9 @@ class TrackerNode(LifecycleNode):
     """
 
     def __init__(self, **options: Any) -> None:
-        self._parameters: Optional[Parameters] = None
+        self._settings: Optional[Parameters] = None
         super().__init__('lorat_tracker', **options)
-        self._parameters = Parameters(self)
+        self._settings = Parameters(self)
         self._tracker: Optional[Tracker] = None
         self._pipeline: Optional[Pipeline] = None
         self._detections: Optional[DetectionPublishers] = None
@@ -72,7 +73,7 @@ class TrackerNode(LifecycleNode):
     @property
     def autostart(self) -> bool:
         """Whether to configure and activate without being asked."""
-        return self._parameters['autostart']
+        return self._settings['autostart']
 
     def start(self) -> None:
         """Configure and activate. A failure is logged and reported; the node stays up for it."""
@@ -95,11 +96,11 @@ class TrackerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and track. FAILURE (back to inactive) if the subscription is impossible."""
         result = super().on_activate(state)
-        box = tuple(self._parameters['init_box'])
+        box = tuple(self._settings['init_box'])
         if box != NO_BOX:
             self._pipeline.request_init(InitRequest(box))
         try:
-            self._eyes = Eyes(self, self._parameters, self._health, self._pipeline.process,
+            self._eyes = Eyes(self, self._settings, self._health, self._pipeline.process,
                               on_error=lambda: self._report(only_news=True))
         except Exception as error:
             super().on_deactivate(state)
@@ -139,11 +140,11 @@ class TrackerNode(LifecycleNode):
         self._close_eyes()
 
     def _configure(self) -> None:
-        self._tracker = load_tracker(self._parameters['model'] or None,
-                                     self._parameters['engine'], self._parameters['threads'])
+        self._tracker = load_tracker(self._settings['model'] or None,
+                                     self._settings['engine'], self._settings['threads'])
         target = Target(self._tracker, TargetStatus(*self._thresholds({})))
         self._detections = DetectionPublishers(self)
-        self._debug_view = DebugView(self, self._parameters)
+        self._debug_view = DebugView(self, self._settings)
         self._pipeline = Pipeline(target, self._publish, self._after_publishing, self._health,
                                   lambda: self.get_clock().now().nanoseconds)
         session = self._tracker.session
@@ -175,7 +176,7 @@ class TrackerNode(LifecycleNode):
     # -- the line: image in, detection out ----------------------------------------------------
 
     def _publish(self, header: Header, step: TargetStep) -> None:
-        self._detections.publish(header, step, self._parameters['class_id'])
+        self._detections.publish(header, step, self._settings['class_id'])
 
     def _after_publishing(self, image: np.ndarray, header: Header, step: TargetStep) -> None:
         self._report(only_news=True)
@@ -211,9 +212,9 @@ class TrackerNode(LifecycleNode):
     def set_parameters_atomically(self, parameter_list: Sequence[Parameter]
                                   ) -> SetParametersResult:
         """Set parameters, or refuse with value, expectation and cure (rclpy's has no cure)."""
-        if self._parameters is None:  # rclpy's own, while the node is being made
+        if self._settings is None:  # rclpy's own, while the node is being made
             return super().set_parameters_atomically(parameter_list)
-        reason = self._parameters.complaint(parameter_list, self._lifecycle == 'unconfigured')
+        reason = self._settings.complaint(parameter_list, self._lifecycle == 'unconfigured')
         thresholds = None
         if not reason and self._pipeline is not None:
             thresholds = self._thresholds({p.name: p.value for p in parameter_list})
@@ -228,7 +229,7 @@ class TrackerNode(LifecycleNode):
     def _thresholds(self, changes: dict[str, Any]) -> tuple[float, float]:
         own = {'score_lost': self._tracker.bundle.score_lost,
                'score_recover': self._tracker.bundle.score_recover}
-        asked = {name: changes.get(name, self._parameters[name]) for name in own}
+        asked = {name: changes.get(name, self._settings[name]) for name in own}
         return tuple(own[name] if value == FROM_MODEL else value for name, value in asked.items())
 
     # -- what the node says of itself ---------------------------------------------------------
@@ -243,7 +244,7 @@ class TrackerNode(LifecycleNode):
         engine = {} if tracker is None else {
             'model': tracker.bundle.name, 'family': tracker.bundle.family,
             'engine': tracker.session.engine, 'device': tracker.session.device,
-            'threads': self._parameters['threads'], 'torch loaded': 'torch' in sys.modules}
+            'threads': self._settings['threads'], 'torch loaded': 'torch' in sys.modules}
         missing = '' if tracker else self._fault or f'no model: the node is {self._lifecycle}'
         facts, awaiting = {}, f'not subscribed: the node is {self._lifecycle}'
         if self._eyes is not None:
@@ -271,11 +272,11 @@ def main(args: Optional[Sequence[str]] = None) -> int:
     # and a second Ctrl-C would print a traceback.
     signal.signal(signal.SIGINT, lambda *_: None)
     keep_image_memory()
-    rclpy.init(args=args)
     try:
+        rclpy.init(args=args)
         node = TrackerNode()
-    except ParameterError as error:
-        rclpy.logging.get_logger('lorat_tracker').fatal(str(error))
+    except (ParameterError, rclpy_implementation.RCLError) as error:  # RCLError: arguments, or a file of parameters
+        print(f'tracker_node cannot start: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 1
     try:

@@ -1,0 +1,91 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Start the tracker on a camera:
+
+    ros2 launch lorat_ros tracker.launch.py image:=/camera/image_raw
+"""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+CONFIG = Path(__file__).resolve().parents[1] / 'config'  # in the source tree as in share/
+FROM_FILE = ' (empty: as in params_file)'
+
+ARGUMENTS = (
+    DeclareLaunchArgument('image', default_value='image',
+                          description='topic of the camera\'s images (sensor_msgs/Image); with '
+                          'image_transport compressed its sibling <image>/compressed is taken'),
+    DeclareLaunchArgument('image_transport', default_value='',
+                          description='raw or compressed' + FROM_FILE),
+    DeclareLaunchArgument('params_file', default_value=str(CONFIG / 'tracker.yaml'),
+                          description='YAML file with all parameters of the node'),
+    DeclareLaunchArgument('model', default_value='',
+                          description='name or folder of a model bundle' + FROM_FILE),
+    DeclareLaunchArgument('engine', default_value='',
+                          description='auto, onnx or torch' + FROM_FILE),
+    DeclareLaunchArgument('namespace', default_value='',
+                          description='namespace of the node; one per camera'),
+    DeclareLaunchArgument('node_name', default_value='lorat_tracker',
+                          description='name of the node'),
+    DeclareLaunchArgument('use_sim_time', default_value='',
+                          description='true with a simulator or a bag that publishes /clock'
+                          + FROM_FILE),
+    DeclareLaunchArgument('autostart', default_value='',
+                          description='false: wait for lifecycle transitions' + FROM_FILE),
+    DeclareLaunchArgument('rviz', default_value='false',
+                          description='true: show the debug image in RViz'),
+    DeclareLaunchArgument('log_level', default_value='info',
+                          description='debug, info, warn, error or fatal'),
+)
+
+#: Arguments that stand for a parameter, with its type. They are passed on only where they were
+#: given: an argument's default must not overrule the file.
+PARAMETERS = {'image_transport': str, 'model': str, 'engine': str, 'use_sim_time': bool,
+              'autostart': bool}
+
+#: Whoever has set one of these has chosen a transport.
+TRANSPORT_CHOICES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
+                     'FASTDDS_BUILTIN_TRANSPORTS')
+
+
+def large_image_transport() -> list[SetEnvironmentVariable]:
+    """Under Fast DDS's default large images mostly never arrive; see the file."""
+    if any(os.environ.get(name) for name in TRANSPORT_CHOICES):
+        return []
+    return [SetEnvironmentVariable(name, str(CONFIG / 'fastdds.xml'))
+            for name in TRANSPORT_CHOICES[:2]]  # the name since Fast DDS 2.11, and Humble's
+
+
+def tracker(context: LaunchContext) -> list[Node]:
+    """Return the node, with the parameters of those arguments that were given."""
+    given = {name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+             for name, kind in PARAMETERS.items() if LaunchConfiguration(name).perform(context)}
+    return [Node(
+        package='lorat_ros', executable='tracker_node', output='screen', emulate_tty=True,
+        namespace=LaunchConfiguration('namespace'), name=LaunchConfiguration('node_name'),
+        parameters=[LaunchConfiguration('params_file'), given],
+        remappings=[('image', LaunchConfiguration('image'))],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')])]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the tracker, and RViz if asked for."""
+    debug_image = [LaunchConfiguration('node_name'), '/debug_image']
+    return LaunchDescription([
+        *ARGUMENTS,
+        *large_image_transport(),
+        OpaqueFunction(function=tracker),
+        Node(package='rviz2', executable='rviz2', output='log',
+             namespace=LaunchConfiguration('namespace'),
+             arguments=['-d', str(CONFIG / 'tracker.rviz')],
+             remappings=[('/lorat_tracker/debug_image', debug_image)],
+             condition=IfCondition(LaunchConfiguration('rviz'))),
+    ])
