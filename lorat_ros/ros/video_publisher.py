@@ -49,6 +49,7 @@ PARAMETERS = (
     ('wait_for_subscribers', 0, 'Publish nothing before the images have this many subscribers.'),
     ('start_delay', 0.0, 'Seconds to wait after that; 0.5 lets slow subscribers settle.'),
     ('reliability', 'reliable', 'What is offered: reliable, or best_effort (as cameras do).'),
+    ('depth', 10, 'Frames kept for subscribers that have not got them yet.'),
     ('compressed', False, 'Publish `image/compressed` as well, as JPEG.'),
     ('jpeg_quality', 90, 'Quality of those, from 1 to 100.'),
     ('horizontal_fov', 0.0, 'Degrees; above 0.0 `camera_info` is published with each frame.'),
@@ -66,7 +67,8 @@ class VideoPublisher(Node):
             self.declare_parameter(name, default, ParameterDescriptor(description=description))
         self._check()
         self._frames = open_frames(self._value('path'), self._value('rate') or None)
-        qos = QoSProfile(depth=5, reliability=RELIABILITIES[self._value('reliability')])
+        qos = QoSProfile(depth=self._value('depth'),
+                         reliability=RELIABILITIES[self._value('reliability')])
         self._images = self.create_publisher(Image, 'image', qos)
         self._compressed = self.create_publisher(
             CompressedImage, self._images.topic_name + '/compressed', qos) \
@@ -130,14 +132,14 @@ class VideoPublisher(Node):
         return stamp
 
     def _wait_for_subscribers(self) -> None:
-        wanted, reminder = self._value('wait_for_subscribers'), time.monotonic() + REMINDER
+        wanted, reminder = self._value('wait_for_subscribers'), time.monotonic()
         while self._subscribers() < wanted:
-            self._pause(0.02)
-            if time.monotonic() > reminder:
-                self.get_logger().warning(
-                    f'{self._subscribers()} of {wanted} subscribers to {self._images.topic_name}: '
-                    'still waiting; are they started, with the same ROS_DOMAIN_ID and this topic?')
+            if time.monotonic() >= reminder:
+                self.get_logger().info(
+                    f'waiting: {self._subscribers()} of {wanted} subscribers to '
+                    f'{self._images.topic_name}; are they started, with the same ROS_DOMAIN_ID?')
                 reminder += REMINDER
+            self._pause(0.02)
 
     def _subscribers(self) -> int:
         publishers = filter(None, (self._images, self._compressed))
@@ -173,6 +175,7 @@ class VideoPublisher(Node):
             ('horizontal_fov', lambda v: 0 <= v < 180, '0.0 (none) to below 180.0 degrees'),
             ('reliability', lambda v: v in RELIABILITIES, ' or '.join(RELIABILITIES)),
             ('jpeg_quality', lambda v: 1 <= v <= 100, '1 to 100'),
+            ('depth', lambda v: v >= 1, '1 or more'),
             ('wait_for_subscribers', lambda v: v >= 0, '0 or more'),
         )
         for name, good, expected in rules:
