@@ -25,6 +25,7 @@ PACKAGE = 'lorat_ros'
 TORCH = 'torch==2.13.0'
 TORCH_INDEX = 'https://download.pytorch.org/whl/cpu'
 PROBE_SECONDS = 6.0
+CONSTRAINTS = UNDERLAY / 'constraints.txt'
 OFFLINE = 'Is the network reachable? pip looks where PIP_INDEX_URL and pip.conf say.'
 # The wheels' CMake files name the interpreter of the machine that they were built on.
 BUILD_MACHINE_PATHS = {
@@ -88,14 +89,15 @@ class Builder:
                     self.create, interruptible=False)
         requirements = self.python_requirements(python.read_text())
         packages = Step('python', 'Python packages: NumPy, OpenCV, ONNX Runtime, colcon, pytest',
-                        requirements, lambda step: self.pip(step, *requirements), False)
+                        [*requirements, CONSTRAINTS],
+                        lambda step: self.pip(step, *requirements), False)
         torch = Step('torch', 'PyTorch for CPUs, to train and export models',
-                     [TORCH], self.install_torch, False)
+                     [TORCH, CONSTRAINTS], self.install_torch, False)
         package = Step('package', f'{PACKAGE} itself, with colcon',
                        self.package_inputs(), self.build_package)
         if self.distribution:
             return [venv, packages, torch, package]
-        wheels = Step('ros', 'real ROS 2 Kilted from PyPI', [ros],
+        wheels = Step('ros', 'real ROS 2 Kilted from PyPI', [ros, CONSTRAINTS],
                       lambda step: self.pip(step, '-r', ros), False)
         messages = Step('vision_msgs', 'message bindings of vision_msgs, compiled',
                         [fingerprint([str(path) for path in interfaces]), *interfaces, ros],
@@ -144,7 +146,8 @@ class Builder:
     def pip(self, step: Step, *arguments: object) -> None:
         """Install with the environment's pip; all it says goes to the log."""
         self.journal.run(step, [self.python, '-m', 'pip', 'install', '--no-input',
-                                '--progress-bar', 'off', *arguments], OFFLINE)
+                                '--progress-bar', 'off', '--constraint', CONSTRAINTS,
+                                *arguments], OFFLINE)
 
     def install_torch(self, step: Step) -> None:
         """PyPI's torch for Linux brings gigabytes for GPUs: ask torch's own index for CPUs first.
@@ -201,8 +204,8 @@ class Builder:
 
     def build_package(self, step: Step) -> None:
         """Link the package into the environment: edited sources need no further build."""
+        self.remove_package()
         build = self.work / 'build'
-        shutil.rmtree(build, ignore_errors=True)
         self.journal.run(step, [
             self.python, '-m', 'colcon', '--log-base', self.work / 'colcon', 'build',
             '--paths', self.root, '--packages-select', PACKAGE, '--symlink-install',
@@ -216,6 +219,19 @@ class Builder:
         executables = sorted((self.prefix / 'lib' / PACKAGE).iterdir())
         for executable in executables:
             self.offer_on_path(executable)
+
+    def remove_package(self) -> None:
+        """Undo the step: colcon leaves files that were renamed, and stumbles over copies."""
+        site = self.site_packages()
+        remains = [self.work / 'build', self.prefix / 'share' / PACKAGE,
+                   self.prefix / 'lib' / PACKAGE, site / PACKAGE, self.prefix / 'bin' / 'lorat',
+                   self.prefix / 'share/ament_index/resource_index/packages' / PACKAGE,
+                   *site.glob(f'{PACKAGE}-*'), *site.glob(f'{PACKAGE.replace("_", "-")}.egg-link')]
+        for path in remains:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def offer_on_path(self, executable: Path) -> None:
         """A command in bin/ that runs an executable under the environment's Python."""

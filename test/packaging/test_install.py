@@ -47,6 +47,7 @@ class Installation:
     sources: Path
     executables: Path  # the folder where this way of installing puts them
     enter: str  # shell commands that make it the one in use
+    links: bool = False  # whether edited sources are in use without installing again
 
     def run(self, command: str) -> str:
         """What a command prints inside, run away from the sources."""
@@ -74,7 +75,8 @@ def _colcon(folder: Path, sources: Path, *options: str) -> Installation:
               folder / 'build', '--install-base', folder / 'install', *options], folder)
     prefix = folder / 'install' / 'lorat_ros'
     setup = shlex.quote(str(folder / 'install' / 'local_setup.bash'))
-    return Installation(prefix, sources, prefix / 'lib' / 'lorat_ros', f'source {setup}')
+    return Installation(prefix, sources, prefix / 'lib' / 'lorat_ros', f'source {setup}',
+                        links='--symlink-install' in options)
 
 
 def by_colcon(folder: Path, sources: Path) -> Installation:
@@ -127,10 +129,10 @@ def test_brings_every_executable(installation: Installation, report: dict) -> No
 
 @pytest.mark.parametrize('folder', ['launch', 'config'])
 def test_brings_launch_files_and_configuration(
-        installation: Installation, report: dict, repository: Path, folder: str) -> None:
+        installation: Installation, report: dict, folder: str) -> None:
     share = Path(report['share'])
     assert share == installation.prefix / 'share' / 'lorat_ros'
-    wanted = {path.name: path.read_bytes() for path in (repository / folder).glob('*')
+    wanted = {path.name: path.read_bytes() for path in (installation.sources / folder).glob('*')
               if path.is_file()}
     assert wanted
     assert {path.name: path.read_bytes() for path in (share / folder).glob('*')
@@ -138,10 +140,17 @@ def test_brings_launch_files_and_configuration(
     assert (share / 'package.xml').is_file()
 
 
-def test_brings_the_default_model(
-        installation: Installation, report: dict, repository: Path) -> None:
-    assert Path(report['package']).resolve().is_relative_to(installation.prefix.parents[1])
-    shipped, source = Path(report['shipped']), repository / 'lorat_ros' / 'models' / 'bundles'
+def test_symlinks_lead_to_the_sources_and_copies_do_not(
+        installation: Installation, report: dict) -> None:
+    package = Path(report['package']).resolve()
+    assert package.is_relative_to(installation.sources) == installation.links
+    if not installation.links:
+        assert package.is_relative_to(installation.prefix)
+
+
+def test_brings_the_default_model(installation: Installation, report: dict) -> None:
+    shipped = Path(report['shipped'])
+    source = installation.sources / 'lorat_ros' / 'models' / 'bundles'
     wanted = {path.relative_to(source) for path in source.rglob('*') if path.is_file()}
     assert {path.relative_to(shipped) for path in shipped.rglob('*') if path.is_file()} == wanted
     assert Path(report['default']).parent == shipped
