@@ -7,6 +7,7 @@ from __future__ import annotations
 import runpy
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ pytestmark = pytest.mark.skipif(Path(sys.prefix) != ROOT / '.venv',
                                 reason='not run by the .venv of `make env`')
 
 
+@pytest.mark.skipif(not (find_spec('rclpy').origin or '').startswith(sys.prefix),
+                    reason='ROS 2 is sourced: it is found through the shell that sourced it')
 @pytest.mark.parametrize('inherited', [
     {},
     # what a process of another such environment passes on
