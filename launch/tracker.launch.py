@@ -51,17 +51,21 @@ ARGUMENTS = (
 PARAMETERS = {'image_transport': str, 'model': str, 'engine': str, 'use_sim_time': bool,
               'autostart': bool}
 
-#: Whoever has set one of these has chosen a transport.
-TRANSPORT_CHOICES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE',
-                     'FASTDDS_BUILTIN_TRANSPORTS')
+#: The variable that names Fast DDS's profiles, up to Jazzy and since Kilted.
+OLD_PROFILES, PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
+OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 
 
 def large_image_transport() -> list[SetEnvironmentVariable]:
-    """Under Fast DDS's default large images mostly never arrive; see the file."""
-    if any(os.environ.get(name) for name in TRANSPORT_CHOICES):
+    """Make room for large images, which mostly never arrive under Fast DDS's default.
+
+    Whoever has named a profile or a transport has chosen: nothing is done then.
+    """
+    if any(os.environ.get(name) for name in (OLD_PROFILES, PROFILES,
+                                             'FASTDDS_BUILTIN_TRANSPORTS')):
         return []
-    return [SetEnvironmentVariable(name, str(CONFIG / 'fastdds.xml'))
-            for name in TRANSPORT_CHOICES[:2]]  # the name since Fast DDS 2.11, and Humble's
+    name = OLD_PROFILES if os.environ.get('ROS_DISTRO') in OLD_DISTRIBUTIONS else PROFILES
+    return [SetEnvironmentVariable(name, str(CONFIG / 'fastdds.xml'))]
 
 
 def tracker(context: LaunchContext) -> list[Node]:

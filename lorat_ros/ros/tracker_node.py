@@ -289,6 +289,8 @@ def main(args: Optional[Sequence[str]] = None) -> int:
         node.close()
         node.destroy_node()
         rclpy.try_shutdown()
+        # While the interpreter ends it would restore the deadly default for our own handler.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return 0
 
 
