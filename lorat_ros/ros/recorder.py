@@ -106,8 +106,10 @@ class Recorder(Node):
         if list(self._box) != NO_BOX:
             self._await(lambda: self._status('lifecycle') == 'active'
                         and self._init.get_subscription_count(), 'it is not active')
+            before = self._status('init')  # an earlier target's answer is not ours
             self._init.publish(self._init_message())
-            self._await(lambda: self._status('init').startswith((WAITING, REFUSED, ACCEPTED)),
+            self._await(lambda: self._status('init') != before and
+                        self._status('init').startswith((WAITING, REFUSED, ACCEPTED)),
                         'it is active, but says nothing of the init box')
             if self._status('init').startswith(REFUSED):
                 raise RecorderError(f'{self._tracker}: init box {self._status("init")}')

@@ -126,9 +126,9 @@ class Graph:
     def _environment(self) -> dict[str, str]:
         here = {'ROS_LOCALHOST_ONLY': '1'} if os.environ.get('ROS_DISTRO') == 'humble' else {
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
-        return {**os.environ, **here, 'ROS_DOMAIN_ID': str(self.domain_id),
-                # With Fast DDS's defaults most images never arrive.
-                'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA', 'PYTHONUNBUFFERED': '1'}
+        # With Fast DDS's defaults most images never arrive; who has chosen otherwise knows why.
+        return {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA', **os.environ, **here,
+                'ROS_DOMAIN_ID': str(self.domain_id), 'PYTHONUNBUFFERED': '1'}
 
 
 def ros_is_there() -> bool:

@@ -80,9 +80,9 @@ def test_the_box_is_sent_once_the_tracker_is_active_and_then_it_is_ready(
         node_process: Callable, tmp_path: Path) -> None:
     with Speaker() as tracker:
         tracker.say('idle', lifecycle='inactive', init='none yet')
-        recorder = node_process('recorder', *options(tmp_path), exit_codes=(1,))
+        recorder = node_process('recorder', *options(tmp_path))
         assert not tracker.spin_until(lambda: tracker.boxes, 2.5)  # an inactive node refuses it
-        tracker.say('idle', lifecycle='active', init='none yet')
+        tracker.say('idle', lifecycle='active', init='accepted: an earlier box')
         assert tracker.spin_until(lambda: tracker.boxes)
         assert box_of(tracker.boxes[0]) == INIT
         assert tracker.boxes[0].header.stamp == Time()  # the next frame
@@ -90,7 +90,7 @@ def test_the_box_is_sent_once_the_tracker_is_active_and_then_it_is_ready(
         assert READY not in recorder.output
         tracker.say('idle', lifecycle='active', init='waiting for a frame: box …')
         recorder.wait_for_output(READY)
-        assert recorder.stop() == 1  # nothing was recorded
+        assert recorder.stop() == 0
     assert 'Traceback' not in recorder.output
 
 
@@ -118,7 +118,7 @@ def recording(node_process: Callable, tmp_path: Path) -> Path:
         tracker.say('idle', lifecycle='active', init='waiting for a frame: box …')
         recorder = node_process('recorder', *options(tmp_path / 'out'))
         recorder.wait_for_output(READY)
-        assert tracker.spin_until(lambda: tracker.camera.get_subscription_count() == 0)
+        tracker.spin(0.5)
         for stamp, box in ((2, INIT), (3, None), (4, None), (5, (11.0, 21.0, 31.0, 41.0))):
             tracker.answer(stamp, box, side=64 if stamp < 5 else 80)  # a change of mode
             tracker.say('tracking' if box else 'lost', stamp, lifecycle='active')
