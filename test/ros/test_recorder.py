@@ -58,6 +58,13 @@ class Speaker(Listener):
         picture = np.full((side, side, 3), 40 * stamp, np.uint8)
         self._pictures.publish(image_message(picture, header(stamp)))
 
+    def await_recorder(self) -> None:
+        """Return when all that is said will be heard."""
+        assert self.spin_until(lambda: self._detections.get_subscription_count()
+                               and self._pictures.get_subscription_count()
+                               and self._diagnostics.get_subscription_count())
+        self.spin(0.5)  # the other side may learn of it a little later
+
     def leave(self) -> None:
         """Take the camera away."""
         self.node.destroy_publisher(self.camera)
@@ -115,10 +122,12 @@ def test_a_tracker_that_never_comes_is_named(node_process: Callable, tmp_path: P
 def recording(node_process: Callable, tmp_path: Path) -> Path:
     """What is in the folder after a short life: found, lost, found; then the camera leaves."""
     with Speaker() as tracker:
-        tracker.say('idle', lifecycle='active', init='waiting for a frame: box …')
+        tracker.say('idle', lifecycle='active', init='none yet')
         recorder = node_process('recorder', *options(tmp_path / 'out'))
+        assert tracker.spin_until(lambda: tracker.boxes)
+        tracker.say('idle', lifecycle='active', init='waiting for a frame: box …')
         recorder.wait_for_output(READY)
-        tracker.spin(0.5)
+        tracker.await_recorder()
         for stamp, box in ((2, INIT), (3, None), (4, None), (5, (11.0, 21.0, 31.0, 41.0))):
             tracker.answer(stamp, box, side=64 if stamp < 5 else 80)  # a change of mode
             tracker.say('tracking' if box else 'lost', stamp, lifecycle='active')
@@ -160,7 +169,7 @@ def test_ctrl_c_keeps_what_was_heard(node_process: Callable, tmp_path: Path) -> 
         tracker.say('idle', lifecycle='active')
         recorder = node_process('recorder', *options(tmp_path, (0.0,) * 4))  # sends no box
         recorder.wait_for_output(READY)
-        tracker.spin(0.5)
+        tracker.await_recorder()
         tracker.answer(2, INIT)
         tracker.spin(1.0)
         assert recorder.stop() == 0
