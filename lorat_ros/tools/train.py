@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--learning-rate', type=float, default=1e-3)
     parser.add_argument('--search-size', type=int, default=160, help='pixels, multiple of 16')
     parser.add_argument('--template-size', type=int, default=80, help='pixels, multiple of 16')
+    parser.add_argument('--tracks', type=Path, metavar='FOLDER',
+                        help='self-labelled tracks of the pool (see docs/training.md)')
     parser.add_argument('--leave-out', nargs='*', default=[], metavar='NAME',
                         help='sources or clips of the pool that are not used at all')
     parser.add_argument('--hold-out', nargs='*', default=[], metavar='CLIP',
@@ -58,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         network = KestrelConfig(search_size=args.search_size, template_size=args.template_size)
         bar = partial(tqdm, desc='reading images', unit='folder', disable=not chief)
-        pool = read_pool(args.data, leave_out={*args.leave_out, *args.hold_out}, progress=bar)
+        pool = read_pool(args.data, leave_out={*args.leave_out, *args.hold_out},
+                         tracks=args.tracks, progress=bar)
         held_out = read_pool(args.data, only_clips=args.hold_out) if args.hold_out else None
         pairs = PairConfig(search_size=args.search_size, template_size=args.template_size)
         config = TrainConfig(steps=args.steps, decay_steps=args.decay_steps, batch=args.batch,

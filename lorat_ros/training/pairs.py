@@ -3,9 +3,10 @@
 """
 Pairs of template and search crop, with the box that is to be found.
 
-Four kinds of pair (shares in ``PairConfig``): two frames of a labelled clip; a labelled still
-seen twice; an object cut out and pasted on other backgrounds among others of its kind; any
-textured rectangle of any image seen twice. Every crop is one affine warp out of its image.
+Kinds of pair (shares in ``PairConfig``): two frames of a labelled clip or of a self-labelled
+track; a labelled still seen twice; an object cut out and pasted on other backgrounds among others
+of its kind; any textured rectangle of any image seen twice. Every crop is one affine warp out of
+its image.
 """
 from __future__ import annotations
 
@@ -29,10 +30,11 @@ class PairConfig:
     template_size: int = 80
     search_factor: float = 4.0
     template_factor: float = 2.0
-    clip: float = 0.28
-    still: float = 0.17
-    paste: float = 0.30
-    texture: float = 0.25
+    clip: float = 0.25
+    tracked: float = 0.15          # self-labelled tracks, where the pool has some
+    still: float = 0.15
+    paste: float = 0.25
+    texture: float = 0.20
     frame_gap: int = 45
     degraded: float = 0.6          # share of crops with strong camera faults
     look_alike: float = 0.3        # share of pairs that get copies of the target
@@ -62,26 +64,32 @@ class PairSampler:
         self.masked = [item for items in (*pool.stills.values(),
                                           *(clip[::4] for clip in pool.clips.values()))
                        for item in items if item.mask is not None]
-        kinds = {'clip': bool(pool.clips), 'still': bool(pool.stills),
-                 'paste': bool(self.masked), 'texture': bool(pool.images)}
+        kinds = {'clip': bool(pool.clips), 'tracked': bool(pool.tracks),
+                 'still': bool(pool.stills), 'paste': bool(self.masked),
+                 'texture': bool(pool.images)}
         share = np.array([getattr(self.config, k) * usable for k, usable in kinds.items()])
         if share.sum() <= 0:
             raise ValueError('the pool holds nothing for the kinds of pair that are asked for: '
                              f'usable are {[k for k, v in kinds.items() if v]}')
         self.kinds, self.share = list(kinds), share / share.sum()
-        self.makers = {'clip': self._from_clip, 'still': self._from_still,
-                       'texture': self._from_texture}
+        self.makers = {'clip': self._from_clip, 'tracked': self._from_track,
+                       'still': self._from_still, 'texture': self._from_texture}
 
     def _pick(self, items: list) -> object:
         return items[int(self.rng.integers(len(items)))]
 
-    def _pick_group(self, groups: dict[str, list[Item]]) -> list[Item]:
+    def _pick_group(self, groups: dict[str, list]) -> list:
         # The root keeps one large source from drowning the others.
         weight = np.sqrt([len(g) for g in groups.values()])
         return list(groups.values())[int(self.rng.choice(len(weight), p=weight / weight.sum()))]
 
     def _from_clip(self) -> tuple[Item, Item]:
-        clip = self._pick_group(self.pool.clips)
+        return self._two_frames(self._pick_group(self.pool.clips))
+
+    def _from_track(self) -> tuple[Item, Item]:
+        return self._two_frames(self._pick(self._pick_group(self.pool.tracks)))
+
+    def _two_frames(self, clip: list[Item]) -> tuple[Item, Item]:
         first = int(self.rng.integers(len(clip)))
         gap = int(self.rng.integers(-self.config.frame_gap, self.config.frame_gap + 1))
         return clip[first], clip[int(np.clip(first + gap, 0, len(clip) - 1))]

@@ -42,6 +42,7 @@ class Pool:
 
     stills: dict[str, list[Item]] = field(default_factory=dict)   # by source
     clips: dict[str, list[Item]] = field(default_factory=dict)    # by name, in order of time
+    tracks: dict[str, list[list[Item]]] = field(default_factory=dict)   # self-labelled, by clip
     images: list[np.ndarray] = field(default_factory=list)        # every image, labelled or not
 
 
@@ -109,8 +110,13 @@ def _read_stills(folder: Path) -> tuple[list[Item], list[np.ndarray]]:
     return items, images
 
 
+def read_images(folder: Path) -> list[np.ndarray]:
+    """Read all frames of a clip in order of their names, (height, width, 3) uint8 BGR each."""
+    return [_read_image(p) for p in sorted(folder.glob('*.jpg'))]
+
+
 def _read_clip(folder: Path) -> tuple[list[Item], list[np.ndarray]]:
-    images = [_read_image(p) for p in sorted(folder.glob('*.jpg'))]
+    images = read_images(folder)
     table = folder / 'boxes.csv'
     if not table.is_file():
         return [], images
@@ -129,7 +135,19 @@ def _read_clip(folder: Path) -> tuple[list[Item], list[np.ndarray]]:
     return items, images
 
 
+def _read_tracks(path: Path, images: list[np.ndarray]) -> list[list[Item]]:
+    """Tracks of one clip, as lorat_ros.training.selflabel writes them."""
+    tracks: dict[int, list[Item]] = {}
+    with path.open(newline='') as lines:
+        for row in csv.DictReader(lines):
+            box = tuple(float(row[k]) for k in 'xywh')
+            tracks.setdefault(int(row['track']), []).append(
+                Item(images[int(row['frame'])], box, outline_of_box(box)))
+    return list(tracks.values())
+
+
 def read_pool(folder: Path | str, leave_out: Iterable[str] = (), only_clips: Iterable[str] = (),
+              tracks: Path | None = None,
               progress: Callable[[Iterable], Iterable] = lambda items: items) -> Pool:
     """
     Read a training folder into memory (about 300 kB an image of 400 pixels).
@@ -137,6 +155,7 @@ def read_pool(folder: Path | str, leave_out: Iterable[str] = (), only_clips: Ite
     :param folder: holds ``stills/`` and ``clips/`` (either may be missing).
     :param leave_out: names of clips or still sources that are not read (held out).
     :param only_clips: read these clips and nothing else (to validate on what was held out).
+    :param tracks: folder of self-labelled tracks, one CSV a clip.
     :param progress: wraps the list of folders, for a progress bar.
     :raises PoolError: nothing to learn from, or an image that cannot be read.
     """
@@ -153,6 +172,9 @@ def read_pool(folder: Path | str, leave_out: Iterable[str] = (), only_clips: Ite
         else:
             items, images = _read_clip(source)
             shelf = pool.clips
+            found = tracks / f'{source.name}.csv' if tracks else None
+            if found and found.is_file() and (known := _read_tracks(found, images)):
+                pool.tracks[source.name] = known
         if items:
             shelf[source.name] = items
         pool.images += images
