@@ -151,4 +151,6 @@ def explain_silence(topic: str, transport: str, reliability: str,
 
 
 def _name_of(info: TopicEndpointInfo) -> str:
+    if 'UNKNOWN' in info.node_name:  # its endpoint was discovered, its node not yet
+        return 'a node whose name is not known yet'
     return f'{info.node_namespace.rstrip("/")}/{info.node_name}'

@@ -49,10 +49,14 @@ class Spec:
     also_text: str = ''
 
     @property
+    def start(self) -> Any:
+        """The default as ROS takes it: arrays are lists there."""
+        return list(self.default) if isinstance(self.default, tuple) else self.default
+
+    @property
     def type(self) -> Parameter.Type:
         """The ROS type, taken from the default."""
-        return Parameter.Type.from_parameter_value(
-            list(self.default) if isinstance(self.default, tuple) else self.default)
+        return Parameter.Type.from_parameter_value(self.start)
 
     @property
     def expected(self) -> str:
@@ -86,16 +90,11 @@ class Spec:
             cure = 'write it with a decimal point' if self._is_whole(parameter) else \
                 'write it as one'
             return (f'parameter {self.name}: {value!r} is {kind}, expected {self.expected}; '
-                    f'{cure}, for example {self.example}')
+                    f'{cure}, for example {self.start!r}')
         if self._fits(value):
             return ''
         return (f'parameter {self.name}: {value!r} is not allowed, expected {self.expected}; '
-                f'set it to such a value, by default it is {self.example}')
-
-    @property
-    def example(self) -> Any:
-        """The default, as YAML has it."""
-        return list(self.default) if isinstance(self.default, tuple) else repr(self.default)
+                f'set it to such a value, by default it is {self.start!r}')
 
     def _is_whole(self, parameter: Parameter) -> bool:
         whole = (Parameter.Type.INTEGER, Parameter.Type.INTEGER_ARRAY)
@@ -198,9 +197,8 @@ class Parameters:
 
 
 def _declare(node: Node, spec: Spec) -> None:
-    """Declare without type and range first: a bad override is then ours to explain, not rclpy's."""
-    default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
-    node.declare_parameter(spec.name, default, ParameterDescriptor(dynamic_typing=True))
+    # Without type and range at first: a bad override is then ours to explain, not rclpy's.
+    node.declare_parameter(spec.name, spec.start, ParameterDescriptor(dynamic_typing=True))
     complaint = spec.complaint(node.get_parameter(spec.name))
     if complaint:
         raise ParameterError(complaint)

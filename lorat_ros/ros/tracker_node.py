@@ -13,7 +13,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -36,6 +36,7 @@ from lorat_ros.target.status import TargetState, TargetStatus, thresholds_compla
 from lorat_ros.target.target import Target, TargetStep
 from lorat_ros.tracking.tracker import Tracker, load_tracker
 
+RCLError = rclpy_implementation.RCLError  # what rclpy raises, but does not export
 WATCH_PERIOD = 0.2  # seconds between looks at what the image publisher offers
 REPORT_PERIOD = 1.0  # seconds between diagnostics
 
@@ -70,14 +71,10 @@ class TrackerNode(LifecycleNode):
         self.create_timer(REPORT_PERIOD, self._report_health, clock=steady)
         self._report()
 
-    @property
-    def autostart(self) -> bool:
-        """Whether to configure and activate without being asked."""
-        return self._settings['autostart']
-
-    def start(self) -> None:
-        """Configure and activate. A failure is logged and reported; the node stays up for it."""
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+    def autostart(self) -> None:
+        """Configure and activate if the parameter asks for it; a failure leaves the node up."""
+        if self._settings['autostart'] and (
+                self.trigger_configure() == TransitionCallbackReturn.SUCCESS):
             self.trigger_activate()
 
     # -- lifecycle ----------------------------------------------------------------------------
@@ -169,8 +166,9 @@ class TrackerNode(LifecycleNode):
 
     def _fail(self, what: str, error: Exception, cure: str) -> TransitionCallbackReturn:
         self._fault = f'cannot {what}: {error}; {cure}'
-        self.get_logger().error(self._fault)
-        self._report()
+        if self.context.ok():  # otherwise it was interrupted, which is no fault
+            self.get_logger().error(self._fault)
+            self._report()
         return TransitionCallbackReturn.FAILURE
 
     # -- the line: image in, detection out ----------------------------------------------------
@@ -272,22 +270,24 @@ def main(args: Optional[Sequence[str]] = None) -> int:
     # and a second Ctrl-C would print a traceback.
     signal.signal(signal.SIGINT, lambda *_: None)
     keep_image_memory()
+    node, executor = None, None
     try:
         rclpy.init(args=args)
+        executor = SingleThreadedExecutor()
         node = TrackerNode()
-    except (ParameterError, rclpy_implementation.RCLError) as error:  # RCLError: arguments, or a file of parameters
-        print(f'tracker_node cannot start: {error}', file=sys.stderr)
-        rclpy.try_shutdown()
-        return 1
-    try:
-        if node.autostart:
-            node.start()
-        rclpy.spin(node)
-    except ExternalShutdownException:
-        pass
+        executor.add_node(node)
+        node.autostart()
+        executor.spin()
+    except Exception as error:
+        if node is None and isinstance(error, (ParameterError, RCLError)):
+            print(f'tracker_node cannot start: {error}', file=sys.stderr)
+            return 1
+        if rclpy.ok():  # otherwise somebody ended it, perhaps while it was still starting
+            raise
     finally:
-        node.close()
-        node.destroy_node()
+        if node is not None:
+            node.close()
+            node.destroy_node()
         rclpy.try_shutdown()
         # While the interpreter ends it would restore the deadly default for our own handler.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

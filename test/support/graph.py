@@ -64,8 +64,8 @@ class Client:
         self.statuses: list[DiagnosticStatus] = []
         self.health: dict[str, DiagnosticStatus] = {}
         self._seconds = itertools.count(1000)
-        self._image = self.node.create_publisher(
-            CompressedImage if compressed else Image, image_topic, image_qos or QoSProfile(depth=1))
+        kind = CompressedImage if compressed else Image
+        self._image = self.node.create_publisher(kind, image_topic, image_qos or 1)
         self._init_box = self.node.create_publisher(Detection2D, f'{node_name}/init_box', 1)
         listen = self.node.create_subscription
         listen(Detection2DArray, f'{node_name}/detections', self.arrays.append, 100)
