@@ -107,13 +107,23 @@ class Builder:
     def build(self) -> int:
         """Bring the environment up to date; returns how many steps that took."""
         steps = self.steps()
-        if self.prefix.exists() and not self.work.is_dir():
+        if not self.work.is_dir() and self.prefix.exists() and any(self.prefix.iterdir()):
             raise Problem(f'{self.prefix} is there, but `make env` did not make it: move it away')
         if self.prefix.exists() and (self.journal.is_broken(steps)
                                      or not self.journal.is_done(steps[0])):
             print('the environment is from another Python or half-made: building it anew')
-            shutil.rmtree(self.prefix)
+            self.remove()
         return self.journal.perform(steps)
+
+    def remove(self) -> None:
+        """Remove the environment, what says that `make env` made it last of all."""
+        (self.work / 'venv.stamp').unlink(missing_ok=True)
+        for path in self.prefix.iterdir():
+            if path.is_symlink() or path.is_file():
+                path.unlink()
+            elif path != self.work:
+                shutil.rmtree(path)
+        shutil.rmtree(self.work)
 
     def create(self, step: Step) -> None:
         """An empty virtual environment."""

@@ -82,11 +82,11 @@ def test_no_compiler(checkout: Path, tools: Path) -> None:
 
 
 def test_a_foreign_environment_is_left_alone(checkout: Path) -> None:
-    (checkout / '.venv').mkdir()
+    (checkout / '.venv' / 'bin').mkdir(parents=True)
     result = subprocess.run([SYSTEM_PYTHON, checkout / 'underlay' / 'environment.py'],
                             env={'PATH': '/usr/bin:/bin'}, capture_output=True, text=True)
     assert_refused(result, '.venv is there, but `make env` did not make it')
-    assert not list((checkout / '.venv').iterdir())
+    assert [path.name for path in (checkout / '.venv').iterdir()] == ['bin']
 
 
 def test_sourced_ros_of_another_python(checkout: Path, tools: Path) -> None:
