@@ -118,10 +118,12 @@ class Recorder(Node):
     def _await(self, happens: Any, otherwise: str) -> None:
         give_up = time.monotonic() + self._value('start_timeout')
         while not happens():
+            if self._status('fault'):
+                raise RecorderError(f'{self._tracker}: {self._status("fault")}')
             if time.monotonic() > give_up:
                 raise RecorderError(
                     f'{self._tracker}: {otherwise} after {self._value("start_timeout")} s. '
-                    f'Its last word: {self._status("fault") or self._status("state") or "none"}. '
+                    f'Its last word: {self._status("state") or "none"}. '
                     'Is it running, with the same ROS_DOMAIN_ID and this name?')
             self._executor.spin_once(timeout_sec=0.1)
 

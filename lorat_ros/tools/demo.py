@@ -69,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'before is answered: for slow machines, nothing is dropped')
     parser.add_argument('--output', type=Path, default=Path('demo'), metavar='FOLDER',
                         help='for the video, the pictures and the figures (default: demo)')
+    parser.add_argument('--start-timeout', type=float, default=START_TIMEOUT, metavar='SECONDS',
+                        help='for the tracker to load its model (default: %(default)s)')
     parser.add_argument('--domain-id', type=int, metavar='N', help='ROS_DOMAIN_ID, to watch '
                         'along with RViz; default: one of its own')
 
@@ -137,14 +139,16 @@ def _play(clip: Clip, args: argparse.Namespace) -> list[int]:
         print(f'ROS_DOMAIN_ID={graph.domain_id}, topics under {graph.namespace}', flush=True)
         graph.start('tracker_node', {
             'model': args.model, 'engine': args.engine,
-            'image_reliability': 'reliable', 'debug_image.max_rate': 1000.0})
+            'image_reliability': 'reliable', 'debug_image.max_rate': 1000.0,
+            'debug_image.max_width': 1280})
         recorder = graph.start('recorder', {
             'init_box': list(clip.init_box), 'output': str(output), 'fps': clip.fps,
-            'start_timeout': START_TIMEOUT})
-        recorder.wait_for_text(READY, START_TIMEOUT + 10)
+            'start_timeout': args.start_timeout})
+        recorder.wait_for_text(READY, args.start_timeout + 10)
         graph.start('video_publisher', {
             'path': str(clip.path), 'rate': clip.fps, 'lock_step': args.lock_step,
-            'wait_for_subscribers': 1, 'start_delay': 0.5, 'stamps_file': str(stamps)})
+            'wait_for_subscribers': 1, 'start_delay': 0.5, 'stamps_file': str(stamps)},
+            {'detections': 'lorat_tracker/detections'})
         _watch(graph, recorder, stamps, clip.length)
     return _read_stamps(stamps)
 

@@ -13,10 +13,14 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Optional
 
 DOMAINS = (1, 101)  # beyond these the ports of a domain can be in use by others
+PROFILE = 'fastdds.xml'
+OLD_VARIABLE, NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
+OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
+TRANSPORT_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
 LOG_TAIL = 12  # lines of a process's log that are shown when it fails
 
 
@@ -104,13 +108,16 @@ class Graph:
         for node in reversed(self._nodes):
             node.stop()
 
-    def start(self, executable: str, parameters: Mapping[str, Any]) -> NodeProcess:
-        """Start ``lorat_ros.ros.<executable>`` with these parameters."""
+    def start(self, executable: str, parameters: Mapping[str, Any],
+              remaps: Mapping[str, str] = MappingProxyType({})) -> NodeProcess:
+        """Start ``lorat_ros.ros.<executable>`` with these parameters and names."""
         # As a module: this finds the nodes in every kind of installation, with this Python.
         command = [sys.executable, '-m', f'lorat_ros.ros.{executable}', '--ros-args',
                    '-r', f'__ns:={self.namespace}']
         for name, value in parameters.items():
             command += ['-p', f'{name}:={json.dumps(value)}']  # JSON is YAML
+        for name, other in remaps.items():
+            command += ['-r', f'{name}:={other}']
         node = NodeProcess(executable, command, self._logs / f'{executable}.log',
                            self._environment())
         self._nodes.append(node)
@@ -126,9 +133,29 @@ class Graph:
     def _environment(self) -> dict[str, str]:
         here = {'ROS_LOCALHOST_ONLY': '1'} if os.environ.get('ROS_DISTRO') == 'humble' else {
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
-        # With Fast DDS's defaults most images never arrive; who has chosen otherwise knows why.
-        return {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA', **os.environ, **here,
+        return {**_room_for_images(), **os.environ, **here,
                 'ROS_DOMAIN_ID': str(self.domain_id), 'PYTHONUNBUFFERED': '1'}
+
+
+def _room_for_images() -> dict[str, str]:
+    """
+    Return the variables under which large images arrive with Fast DDS; other middlewares see
+    nothing of them.
+
+    By default a process has half a megabyte of shared memory for all that it sends: pieces of an
+    image overwrite each other, and what was reliable is sent again seconds later. Nothing is
+    returned if a profile or a transport was chosen already.
+    """
+    if any(os.environ.get(name) for name in (OLD_VARIABLE, NEW_VARIABLE, TRANSPORT_VARIABLE)):
+        return {}
+    prefixes = [*os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep), sys.prefix]
+    places = [Path(prefix, 'share', 'lorat_ros', 'config') for prefix in prefixes if prefix]
+    places.append(Path(__file__).resolve().parents[2] / 'config')  # the source tree
+    for place in places:
+        if (place / PROFILE).is_file():
+            old = os.environ.get('ROS_DISTRO') in OLD_DISTRIBUTIONS
+            return {OLD_VARIABLE if old else NEW_VARIABLE: str(place / PROFILE)}
+    return {TRANSPORT_VARIABLE: 'LARGE_DATA'}  # the next best
 
 
 def ros_is_there() -> bool:

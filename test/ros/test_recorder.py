@@ -111,6 +111,14 @@ def test_a_refused_box_ends_it_with_the_reason(node_process: Callable, tmp_path:
     assert 'it is not to my liking' in recorder.output
 
 
+def test_a_fault_of_the_tracker_ends_it_at_once(node_process: Callable, tmp_path: Path) -> None:
+    with Speaker() as tracker:
+        tracker.say('idle', lifecycle='unconfigured', fault='cannot configure: no such model')
+        recorder = node_process('recorder', *options(tmp_path), exit_codes=(1,))
+        assert tracker.spin_until(lambda: recorder.returncode == 1)
+    assert 'no such model' in recorder.output
+
+
 def test_a_tracker_that_never_comes_is_named(node_process: Callable, tmp_path: Path) -> None:
     recorder = node_process('recorder', *options(tmp_path, start_timeout=1.0), exit_codes=(1,))
     assert recorder.wait(30) == 1
