@@ -78,11 +78,13 @@ def cover(image: np.ndarray, box: Box) -> np.ndarray:
     x, y, w, h = box
     x1, y1 = max(int(x - 0.15 * w), 0), max(int(y - 0.15 * h), 0)
     x2, y2 = min(int(x + 1.15 * w) + 1, width), min(int(y + 1.15 * h) + 1, height)
-    # The corner that is farthest from the target is the least likely to show it.
+    # The border that is farthest from the target is the least likely to show it.
     left = width - (x2 - x1) if x + w / 2 < width / 2 else 0
     top = height - (y2 - y1) if y + h / 2 < height / 2 else 0
+    apart = abs(left - x1) >= x2 - x1 or abs(top - y1) >= y2 - y1
     hidden = image.copy()
-    hidden[y1:y2, x1:x2] = image[top:top + y2 - y1, left:left + x2 - x1]
+    hidden[y1:y2, x1:x2] = image[top:top + y2 - y1, left:left + x2 - x1] if apart \
+        else image.mean((0, 1))
     return hidden
 
 

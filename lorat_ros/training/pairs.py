@@ -39,7 +39,7 @@ class PairConfig:
     degraded: float = 0.6          # share of crops with strong camera faults
     look_alike: float = 0.3        # share of pairs that get copies of the target
     absent: float = 0.10           # share of pairs whose search crop lacks the target
-    occluder: float = 0.18         # share of pairs with something before the target
+    occluder: float = 0.25         # share of pairs with something before the target
     hidden_from: float = 0.75      # covered share from which the target counts as absent
     turned: float = 0.3            # share of pairs with strong rotation
 

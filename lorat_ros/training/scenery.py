@@ -98,7 +98,7 @@ def occlude(crop: np.ndarray, box: np.ndarray, image: np.ndarray, rng: np.random
     :returns: the share of the box that is covered.
     """
     size, wh = crop.shape[0], box[2:] - box[:2]
-    if rng.random() < 0.4:       # gone behind something
+    if rng.random() < 0.5:       # gone behind something
         low = box[:2] - rng.uniform(0.05, 0.6, 2) * wh
         high = box[2:] + rng.uniform(0.05, 0.6, 2) * wh
     else:

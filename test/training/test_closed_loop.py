@@ -35,6 +35,12 @@ def test_a_covered_target_cannot_be_seen():
     assert cover(image, (-10.0, -10.0, 30.0, 300.0)).shape == image.shape
 
 
+def test_a_large_target_is_not_covered_with_itself():
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[20:90, 40:160] = 255
+    assert cover(image, (40.0, 20.0, 120.0, 70.0)).max() < 200
+
+
 def test_other_postprocessing_can_be_tried():
     tracker = altered(DEFAULT_MODEL, ['window=0.9'])
     assert tracker.bundle.manifest['postprocessing']['window'] == 0.9
