@@ -22,8 +22,8 @@ HIDDEN = 0.02  # less of the target than this in view counts as fully hidden
 DECK_HEIGHT = 1.05  # the bridge is nearer to the camera than the ground, so it looks larger
 BRIDGE_FRAME = 205.0  # when the target is under the middle of the bridge
 BRIDGE_TURN = -0.16  # radians away from a right angle to the road
-TARGET_START = 390.0  # along the road
-TARGET_SPEED = 3.5
+TARGET_START = 360.0  # along the road
+TARGET_SPEED = 4.2
 ZOOM_KEYS = np.array(((0, 1.05), (45, 1.3), (110, 0.68), (165, 1.05), (225, 1.1), (300, 1.75)))
 
 _ROAD_X = np.arange(LAND_WH[0] + 1.0)
@@ -42,9 +42,9 @@ class Passer(NamedTuple):
 
 PASSERS = (
     Passer('white', -21, -4.0, 30),
-    Passer('blue', 21, 4.9, 80),
+    Passer('blue', 21, 5.6, 80),
     Passer('green', -60, -3.6, 122),
-    Passer('grey', 60, 3.5, 205, 150.0),
+    Passer('grey', 60, 4.2, 205, 150.0),
     Passer('yellow', -21, -4.2, 252),
 )
 
@@ -100,7 +100,7 @@ def view(t: float, height: float = 1.0) -> np.ndarray:
     x, y = target_pose(t)[:2, 2]
     # Where the operator keeps the target: nearly still while it is under the bridge.
     drift_x = 95 * np.cos(2 * np.pi * (t - BRIDGE_FRAME) / 150)
-    drift_y = 46 * np.sin(2 * np.pi * (t - BRIDGE_FRAME) / 210)
+    drift_y = 46 * np.cos(2 * np.pi * (t - BRIDGE_FRAME) / 190)
     gust = 1.2 + 7.0 * np.exp(-((t - 138) / 13) ** 2)
     shake_x = gust * (np.sin(0.71 * t) + 0.6 * np.sin(1.37 * t + 1.0))
     shake_y = gust * (np.sin(0.83 * t + 2.0) + 0.6 * np.sin(1.21 * t))
