@@ -37,7 +37,7 @@ STATUS_STYLES = MappingProxyType({
 UNKNOWN_STYLE = Style((200, 120, 200), True)
 
 TRUTH_COLOUR: Colour = (250, 250, 250)
-SEARCH_COLOUR: Colour = (235, 206, 150)
+SEARCH_COLOUR: Colour = (255, 236, 200)
 INK: Colour = (24, 22, 20)
 PAPER: Colour = (245, 245, 242)
 SHEET_BACKGROUND: Colour = (30, 27, 25)
@@ -92,7 +92,7 @@ def draw_overlay(
     pen = _pen_for(canvas)
     style = STATUS_STYLES.get(status, UNKNOWN_STYLE)
     if _drawable(search_window):
-        _outline(canvas, search_window, SEARCH_COLOUR, max(1, pen.line // 2), pen.dash)
+        _region(canvas, search_window, max(1, pen.line // 2), pen.dash)
     if _drawable(truth):
         _outline(canvas, truth, TRUTH_COLOUR, max(1, pen.line // 2), 0.0)
     if _drawable(box):
@@ -213,6 +213,13 @@ def _outline(canvas: np.ndarray, box: Box, colour: Colour, thickness: int, dash:
     for ink, extra in ((INK, rim), (colour, 0)):
         _lines(canvas, sides, ink, thickness + extra, closed)
         _lines(canvas, arms, ink, arm + extra, False)
+
+
+def _region(canvas: np.ndarray, box: Box, thickness: int, dash: float) -> None:
+    """A thin rectangle, light and dark by turns: seen on any background, yet in nobody's way."""
+    corners = _corner_points(canvas, box)
+    _lines(canvas, [corners], INK, thickness, True)
+    _lines(canvas, _dashes(corners, dash), SEARCH_COLOUR, thickness, False)
 
 
 def _dashes(corners: np.ndarray, dash: float) -> list[np.ndarray]:

@@ -30,8 +30,8 @@ from lorat_ros.tools import demo_report
 from lorat_ros.tools.frames import find_truth, first_box, FramesError, open_frames, parse_box, \
     read_boxes
 from lorat_ros.tools.graph import Graph, GraphError, ros_is_there
-from lorat_ros.tools.recording import BOXES_NAME, load_recording, READY, Recording, \
-    RECORDING_NAME, VIDEO_NAME
+from lorat_ros.tools.recording import BOXES_NAME, FrameRecord, load_recording, READY, \
+    Recording, RECORDING_NAME, VIDEO_NAME
 from lorat_ros.tools.scene import cached_scene
 
 HELP = 'watch a real ROS 2 graph follow a target'
@@ -197,23 +197,42 @@ def _conclude(clip: Clip, output: Path, stamps: list[int]) -> int:
 def _write_sheet(clip: Clip, recording: Recording, stamps: list[int], output: Path) -> None:
     """Write a contact sheet of the recorded debug images."""
     index_of = {stamp: index for index, stamp in enumerate(stamps)}
-    places = [index_of.get(stamp) for stamp in recording.pictures]
+    places = {place: index_of[stamp] for place, stamp in enumerate(recording.pictures)
+              if stamp in index_of}
     if not places:
         return
-    wanted = set(np.linspace(0, len(places) - 1, PICTURES).round().astype(int).tolist())
-    frames = demo_report.by_frame(recording, stamps)
-    iou = demo_report.overlaps(frames, clip.truth if clip.truth is not None
-                               else np.empty((0, 4)))
+    captions = _captions(clip, demo_report.by_frame(recording, stamps))
     capture = cv2.VideoCapture(str(output / VIDEO_NAME))
-    images, captions = [], []
-    for place, index in enumerate(places):
+    images, words = [], []
+    wanted = _chosen(list(places), [place for place, index in places.items()
+                                    if 'lost' in captions[index]])
+    for place in range(max(wanted) + 1):
         good, image = capture.read()
         if not good:
             break
-        if place in wanted and index is not None:
+        if place in wanted:
             images.append(image)
-            overlap = '' if np.isnan(iou[index]) else f'   overlap {iou[index]:.2f}'
-            captions.append(f'frame {index}   {index / clip.fps:.1f} s{overlap}')
+            words.append(captions[places[place]])
     capture.release()
     if images:
-        cv2.imwrite(str(output / SHEET_NAME), contact_sheet(images, 4, 1600, captions))
+        cv2.imwrite(str(output / SHEET_NAME), contact_sheet(images, 4, 1600, words))
+
+
+def _chosen(places: list[int], lost: list[int]) -> set[int]:
+    """Return about PICTURES places, evenly spread, and one from the middle of what was lost."""
+    even = np.linspace(0, len(places) - 1, PICTURES - bool(lost)).round().astype(int)
+    return {*(places[i] for i in even), *lost[len(lost) // 2:len(lost) // 2 + 1]}
+
+
+def _captions(clip: Clip, frames: list[Optional[FrameRecord]]) -> list[str]:
+    """Return a line for every frame: when it was, and how it went."""
+    truth = clip.truth if clip.truth is not None else np.empty((0, 4))
+    iou = demo_report.overlaps(frames, truth)
+    lines = []
+    for index, frame in enumerate(frames):
+        hidden = index < len(truth) and np.isnan(truth[index]).any()
+        parts = [f'frame {index}', f'{index / clip.fps:.1f} s', 'hidden' if hidden else '',
+                 frame.status if frame and frame.box is None else '',
+                 f'overlap {iou[index]:.2f}' if iou[index] > 0 else '']
+        lines.append('   '.join(part for part in parts if part))
+    return lines
