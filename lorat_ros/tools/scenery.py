@@ -151,8 +151,8 @@ def _road(rng: np.random.RandomState, land: np.ndarray) -> None:
     worn = smooth_noise(rng, size, 5) > -1.3
     dashed = (np.abs(reach - LANE) < 1.6) & (along % 64 < 30)
     edges = np.abs(reach - 2 * LANE) < 1.6
-    land[(dashed | edges) & worn] = (206, 210, 210)
-    land[(np.abs(reach - 3.2) < 1.4) & worn] = (72, 176, 212)
+    middle = reach < 2.0
+    land[(dashed | edges | middle) & worn] = (206, 210, 210)
 
 
 def _arc_length(x: np.ndarray) -> np.ndarray:
