@@ -21,7 +21,7 @@ FROM_FILE = ' (empty: as in params_file)'
 
 ARGUMENTS = (
     DeclareLaunchArgument('image', default_value='image',
-                          description='topic of the camera\'s images (sensor_msgs/Image); with '
+                          description="topic of the camera's images (sensor_msgs/Image); with "
                           'image_transport compressed its sibling <image>/compressed is taken'),
     DeclareLaunchArgument('image_transport', default_value='',
                           description='raw or compressed' + FROM_FILE),

@@ -143,7 +143,7 @@ def _check_layout(message: Image, encoding: _Encoding) -> None:
 
 
 def _decode(message: CompressedImage) -> np.ndarray:
-    """Decode, and refuse what is cut off: OpenCV fills the missing rest with grey, silently."""
+    """Decode, and refuse what is cut off: OpenCV 4 fills the rest with grey and says nothing."""
     data = bytes(message.data)
     what = f'compressed image (format {message.format!r}, {len(data)} bytes)'
     if not data:

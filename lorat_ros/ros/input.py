@@ -145,9 +145,9 @@ def explain_silence(topic: str, transport: str, reliability: str,
                 'Set image_reliability to auto or best_effort')
     return (f'{awaited}: {names} is there with a matching QoS ({reliability}), but nothing '
             'arrives. Either it publishes nothing (see `ros2 topic hz` on its machine), or its '
-            'large messages are lost: start it with the transport that tracker.launch.py sets '
-            '(config/fastdds.xml), with FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA on both sides, or '
-            'use image_transport compressed')
+            'large messages are lost: start it under the Fast DDS profile that '
+            'tracker.launch.py sets (config/fastdds.xml), or use image_transport compressed. '
+            'FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA must be set on both sides or on neither')
 
 
 def _name_of(info: TopicEndpointInfo) -> str:

@@ -120,12 +120,12 @@ def _is_box(value: Iterable[float]) -> bool:
 
 
 _SCORE = {'low': -1.0, 'high': 1.0, 'also': _is_score,
-          'also_text': 'from 0.0 to 1.0, or -1.0 for the model\'s own'}
+          'also_text': "from 0.0 to 1.0, or -1.0 for the model's own"}
 
 SPECS = (
     Spec('model', '', 'Name or folder of the model bundle; empty = the shipped default.',
          Settable.UNCONFIGURED),
-    Spec('engine', 'auto', 'What runs the model\'s graphs; auto takes the best one available.',
+    Spec('engine', 'auto', "What runs the model's graphs; auto takes the best one available.",
          Settable.UNCONFIGURED, choices=ENGINE_NAMES),
     Spec('threads', 1, 'CPU threads of the engine; more are faster only on idle cores.',
          Settable.UNCONFIGURED, low=1, high=64),
@@ -146,10 +146,10 @@ SPECS = (
     Spec('class_id', 'target', 'class_id of the hypothesis in every published detection.',
          Settable.ALWAYS),
     Spec('score_lost', FROM_MODEL,
-         'A score below it means lost: no box is published; -1.0 = the model\'s own threshold.',
+         "A score below it means lost: no box is published; -1.0 = the model's own threshold.",
          Settable.ALWAYS, **_SCORE),
     Spec('score_recover', FROM_MODEL,
-         'A score from it on means found again, not below score_lost; -1.0 = the model\'s own.',
+         "A score from it on means found again, not below score_lost; -1.0 = the model's own.",
          Settable.ALWAYS, **_SCORE),
     Spec('debug_image.max_rate', 15.0,
          'Most debug images per second (each of raw and compressed, and only if subscribed).',

@@ -1,0 +1,72 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What /diagnostics says, from counts and times."""
+from __future__ import annotations
+
+import time
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from lorat_ros.ros.health import WINDOW, Health, RepeatFilter
+
+
+def values(status: DiagnosticStatus) -> dict[str, str]:
+    return {value.key: value.value for value in status.values}
+
+
+def test_before_the_first_frame() -> None:
+    report = Health().image_report('eye: image input', {'topic': '/t'}, 'no image on /t')
+    assert (report.name, report.level) == ('eye: image input', DiagnosticStatus.ERROR)
+    assert report.message == 'no image on /t'
+    assert values(report) == {
+        'topic': '/t', 'picture': 'none yet', 'fps': '0.0', 'received': '0', 'processed': '0',
+        'dropped': '0', 'failed': '0', 'age p50/p95 [ms]': 'none yet', 'last error': 'none'}
+
+
+def test_frames_are_counted_and_timed() -> None:
+    health = Health()
+    for index in range(100):
+        health.count_received(dropped=index < 10)
+        health.count_processed({'network': float(index), 'age': 20.0}, '4x3 bgr8')
+    report = health.image_report('n', {}, '')
+    assert report.level == DiagnosticStatus.OK and 'frames per second' in report.message
+    found = values(report)
+    assert (found['received'], found['processed'], found['dropped']) == ('100', '100', '10')
+    assert (found['picture'], found['age p50/p95 [ms]']) == ('4x3 bgr8', '20.00 / 20.00')
+    engine = health.engine_report('e', {'model': 'm'}, '')
+    assert engine.level == DiagnosticStatus.OK
+    assert (engine.message, engine.hardware_id) == ('ready', 'm')
+    assert values(engine) == {'model': 'm', 'network p50/p95 [ms]': '49.50 / 94.05'}
+
+
+def test_only_the_last_frames_count_for_times() -> None:
+    health = Health()
+    for value in [1000.0] * WINDOW + [1.0] * WINDOW:
+        health.count_processed({'network': value}, '')
+    assert health.stages() == {'network p50/p95 [ms]': '1.00 / 1.00'}
+
+
+def test_a_bad_frame_is_a_warning_that_names_it() -> None:
+    health = Health()
+    health.count_failed(ValueError('no size'))
+    report = health.image_report('n', {}, '')
+    assert report.level == DiagnosticStatus.WARN and 'no size' in report.message
+    assert (values(report)['failed'], values(report)['last error']) == ('1', 'no size')
+
+
+def test_without_an_engine_the_reason_is_an_error() -> None:
+    report = Health().engine_report('e', {}, 'no such model')
+    assert (report.level, report.message) == (DiagnosticStatus.ERROR, 'no such model')
+
+
+def test_silence_counts_from_the_last_image_or_from_the_beginning() -> None:
+    health, now = Health(), time.monotonic()
+    assert health.silence(now + 3.0, now) == 3.0
+    health.count_received(dropped=False)
+    assert health.silence(health.last_image + 0.5, health.last_image - 100) == 0.5
+    assert health.silence(health.last_image + 9.0, health.last_image + 8.0) == 1.0
+
+
+def test_a_repeated_message_waits_its_time() -> None:
+    impatient, patient = RepeatFilter(0.0), RepeatFilter(3600.0)
+    assert [impatient.allows('a'), impatient.allows('a')] == [True, True]
+    assert [patient.allows(text) for text in ('a', 'a', 'b', 'a')] == [True, False, True, True]

@@ -1,0 +1,83 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The slot of one and the thread behind it."""
+from __future__ import annotations
+
+import threading
+
+from lorat_ros.ros.worker import Mailbox, Worker
+
+PATIENCE = 20.0
+
+
+def test_the_newest_replaces_what_waits() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    assert [mailbox.put(item) for item in (1, 2, 3)] == [False, True, True]
+    assert mailbox.take() == 3
+    assert mailbox.put(4) is False
+    assert mailbox.take() == 4
+
+
+def test_closing_wakes_the_taker_and_delivers_nothing_more() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    taken: list = []
+    taker = threading.Thread(target=lambda: taken.append(mailbox.take()))
+    taker.start()
+    mailbox.close()
+    taker.join(PATIENCE)
+    assert taken == [None]
+    mailbox.put(1)
+    assert mailbox.take() is None
+
+
+def test_while_it_works_only_the_newest_is_kept() -> None:
+    started, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    worked: list[int] = []
+
+    def work(item: int) -> None:
+        worked.append(item)
+        started.set()
+        assert go_on.wait(PATIENCE)
+        if item == 9:
+            done.set()
+    worker = Worker(work, on_error=lambda error: None)
+    worker.give(0)
+    assert started.wait(PATIENCE)
+    dropped = [worker.give(item) for item in range(1, 10)]
+    assert dropped == [False] + [True] * 8
+    go_on.set()
+    assert done.wait(PATIENCE)
+    worker.stop()
+    assert worked == [0, 9]
+
+
+def test_an_error_ends_nothing_but_that_item() -> None:
+    errors: list[Exception] = []
+    done = threading.Event()
+
+    def work(item: str) -> None:
+        if item == 'bad':
+            raise ValueError(item)
+        done.set()
+
+    seen = threading.Event()
+
+    def on_error(error: Exception) -> None:
+        errors.append(error)
+        seen.set()
+    worker = Worker(work, on_error)
+    worker.give('bad')
+    assert seen.wait(PATIENCE)
+    worker.give('good')
+    assert done.wait(PATIENCE)
+    worker.stop()
+    assert [str(error) for error in errors] == ['bad']
+
+
+def test_after_stop_nothing_is_worked_on() -> None:
+    worked: list[int] = []
+    worker = Worker(worked.append, on_error=lambda error: None)
+    worker.stop()
+    worker.give(1)
+    assert worked == []
+    assert 'tracking' not in [thread.name for thread in threading.enumerate()]
