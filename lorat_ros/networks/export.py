@@ -14,6 +14,7 @@ the name of its parameter, so the torch engine can read the network back out of 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -172,11 +173,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('checkpoint', type=Path)
     parser.add_argument('bundle', type=Path, help='folder to write; its name names the model')
     parser.add_argument('--variant', default='s')
+    parser.add_argument('--licence', default='not stated', help='of the weights')
+    parser.add_argument('--describe', type=Path, metavar='JSON',
+                        help='more for model.json: postprocessing, score, scores, provenance, …')
     args = parser.parse_args(arguments)
     network, state = load_checkpoint(args.checkpoint)
+    more = json.loads(args.describe.read_text(encoding='utf-8')) if args.describe else {}
     export_bundle(network, args.bundle, {
-        'name': args.bundle.name, 'variant': args.variant, **DEFAULTS, 'licence': 'Apache-2.0',
-        'provenance': {'steps': state['step'], 'train': state['train']}})
+        'name': args.bundle.name, 'variant': args.variant, **DEFAULTS, 'licence': args.licence,
+        **more, 'provenance': {**more.get('provenance', {}), 'steps': state['step'],
+                               'train': state['train']}})
     total = sum(p.stat().st_size for p in args.bundle.iterdir())
     print(f'{args.bundle}: {total / 1e6:.1f} MB, graphs agree with torch')
     return 0

@@ -25,7 +25,9 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp('export')
     state = {'network': network.state_dict(), 'config': SMALL.as_dict(), 'step': 7, 'train': {}}
     torch.save(state, folder / 'kestrel.pt')
-    assert export.main([str(folder / 'kestrel.pt'), str(folder / 'tiny'), '--variant', 'xs']) == 0
+    (folder / 'about.json').write_text('{"scores": {"AUC": 1}, "provenance": {"data": "none"}}')
+    assert export.main([str(folder / 'kestrel.pt'), str(folder / 'tiny'), '--variant', 'xs',
+                        '--describe', str(folder / 'about.json')]) == 0
     return network.eval(), folder / 'tiny'
 
 
@@ -34,6 +36,9 @@ def test_the_bundle_describes_itself(exported):
     bundle = read_bundle(folder)
     assert (bundle.name, bundle.variant) == ('tiny', 'xs')
     assert bundle.manifest['sizes']['search'] == 96
+    assert bundle.manifest['licence'] == 'not stated'
+    assert bundle.manifest['scores'] == {'AUC': 1}
+    assert bundle.manifest['provenance'] == {'data': 'none', 'steps': 7, 'train': {}}
     assert bundle.manifest['parameters'] == sum(p.numel() for p in network.parameters())
 
 
