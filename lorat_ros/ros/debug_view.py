@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 
 from lorat_ros.boxes import Box
 from lorat_ros.overlay import draw_overlay
+from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import compressed_message, image_message
 from lorat_ros.ros.parameters import Parameters
 from lorat_ros.target.target import TargetStep
@@ -24,8 +25,8 @@ from lorat_ros.target.target import TargetStep
 class DebugView:
     """`~/debug_image` and `~/debug_image/compressed`, with the header of the frame shown."""
 
-    def __init__(self, node: LifecycleNode, parameters: Parameters) -> None:
-        self._node, self._parameters = node, parameters
+    def __init__(self, node: LifecycleNode, parameters: Parameters, health: Health) -> None:
+        self._node, self._parameters, self._health = node, parameters, health
         options = QoSOverridingOptions.with_default_policies()
         self._raw = node.create_lifecycle_publisher(
             Image, '~/debug_image', QoSProfile(depth=1), qos_overriding_options=options)
@@ -35,14 +36,14 @@ class DebugView:
             CompressedImage, sibling, QoSProfile(depth=1), qos_overriding_options=options)
         self._rate = RateLimit()
 
-    def show(self, image: np.ndarray, header: Header, step: TargetStep, fps: float) -> None:
+    def show(self, image: np.ndarray, header: Header, step: TargetStep) -> None:
         """Draw and publish one frame, uint8 (height, width, 3) BGR, if anybody looks."""
         raw = self._raw.get_subscription_count() > 0
         jpeg = self._jpeg.get_subscription_count() > 0
         if not (raw or jpeg) or not self._rate.allows(self._parameters['debug_image.max_rate'],
                                                       time.monotonic()):
             return
-        picture = self._draw(image, step, fps)
+        picture = self._draw(image, step)
         if raw:
             self._raw.publish(image_message(picture, header))
         if jpeg:
@@ -54,7 +55,7 @@ class DebugView:
         for publisher in (self._raw, self._jpeg):
             self._node.destroy_lifecycle_publisher(publisher)
 
-    def _draw(self, image: np.ndarray, step: TargetStep, fps: float) -> np.ndarray:
+    def _draw(self, image: np.ndarray, step: TargetStep) -> np.ndarray:
         widest = self._parameters['debug_image.max_width']
         scale = 1.0
         if 0 < widest < image.shape[1]:
@@ -64,8 +65,8 @@ class DebugView:
         return draw_overlay(
             image, box=_scaled(step.box, scale),
             search_window=_scaled(step.search_window, scale),
-            score=step.score if step.target_id else None, status=step.state.value, fps=fps,
-            name=step.target_id)
+            score=step.score if step.target_id else None, status=step.state.value,
+            fps=self._health.fps, name=step.target_id)
 
 
 class RateLimit:

@@ -72,22 +72,23 @@ class Health:
         return {f'{name} p50/p95 [ms]': _percentiles(tuple(self._stages.get(name, ())))
                 for name in wanted}
 
-    def engine_report(self, name: str, facts: Mapping[str, Any], fault: str) -> DiagnosticStatus:
-        """Return the engine's status; ``fault`` is why there is none, or empty."""
-        level, message = (DiagnosticStatus.ERROR, fault) if fault else (
-            DiagnosticStatus.OK, 'ready')
-        times = {} if fault else {stage: text for stage, text in self.stages().items()
+    def engine_report(self, name: str, facts: Mapping[str, Any], missing: str,
+                      missing_level: bytes = DiagnosticStatus.ERROR) -> DiagnosticStatus:
+        """Return the engine's status; ``missing`` is why there is none, or empty."""
+        level, message = (missing_level, missing) if missing else (DiagnosticStatus.OK, 'ready')
+        times = {} if missing else {stage: text for stage, text in self.stages().items()
                                   if not stage.startswith('age')}
         return diagnostic_status(name, level, message, {**facts, **times}, facts.get('model', ''))
 
-    def image_report(self, name: str, facts: Mapping[str, Any], awaiting: str
-                     ) -> DiagnosticStatus:
+    def image_report(self, name: str, facts: Mapping[str, Any], awaiting: str,
+                     awaiting_level: bytes = DiagnosticStatus.ERROR) -> DiagnosticStatus:
         """Return the input's status; ``awaiting`` says what is missing and the cure, or empty."""
         bad_frame = time.monotonic() - self._error_time < ERROR_MEMORY
         if awaiting:
-            level, message = DiagnosticStatus.ERROR, awaiting
+            level, message = awaiting_level, awaiting
         elif bad_frame:
-            level, message = DiagnosticStatus.WARN, f'a frame could not be used: {self._last_error}'
+            level = DiagnosticStatus.WARN
+            message = f'a frame could not be used: {self._last_error}'
         else:
             level, message = DiagnosticStatus.OK, f'{self.fps:.1f} frames per second'
         return diagnostic_status(name, level, message, {

@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
@@ -141,7 +141,7 @@ class TrackerNode(LifecycleNode):
                                      self._settings['engine'], self._settings['threads'])
         target = Target(self._tracker, TargetStatus(*self._thresholds({})))
         self._detections = DetectionPublishers(self)
-        self._debug_view = DebugView(self, self._settings)
+        self._debug_view = DebugView(self, self._settings, self._health)
         self._pipeline = Pipeline(target, self._publish, self._after_publishing, self._health,
                                   lambda: self.get_clock().now().nanoseconds)
         session = self._tracker.session
@@ -178,7 +178,7 @@ class TrackerNode(LifecycleNode):
 
     def _after_publishing(self, image: np.ndarray, header: Header, step: TargetStep) -> None:
         self._report(only_news=True)
-        self._debug_view.show(image, header, step, self._health.fps)
+        self._debug_view.show(image, header, step)
 
     # -- what people ask for ------------------------------------------------------------------
 
@@ -243,13 +243,15 @@ class TrackerNode(LifecycleNode):
             'model': tracker.bundle.name, 'family': tracker.bundle.family,
             'engine': tracker.session.engine, 'device': tracker.session.device,
             'threads': self._settings['threads'], 'torch loaded': 'torch' in sys.modules}
-        missing = '' if tracker else self._fault or f'no model: the node is {self._lifecycle}'
-        facts, awaiting = {}, f'not subscribed: the node is {self._lifecycle}'
+        missing = '' if tracker else self._fault or f'no model, the node is {self._lifecycle}'
+        facts, awaiting = {}, f'no subscription, the node is {self._lifecycle}'
         if self._eyes is not None:
             facts, awaiting = self._eyes.facts(), self._eyes.awaiting()
+        # What is missing only because nobody has asked for it yet is no error.
+        level = DiagnosticStatus.ERROR if self._eyes or self._fault else DiagnosticStatus.WARN
         self._diagnostics.publish(diagnostic_array(self.get_clock().now().to_msg(), [
-            self._health.engine_report(f'{name}: engine', engine, missing),
-            self._health.image_report(f'{name}: image input', facts, awaiting)]))
+            self._health.engine_report(f'{name}: engine', engine, missing, level),
+            self._health.image_report(f'{name}: image input', facts, awaiting, level)]))
         self._report()
 
     def _report(self, only_news: bool = False) -> None:

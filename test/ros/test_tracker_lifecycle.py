@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from lorat_ros.boxes import iou_xywh
 from lorat_ros.ros.messages import box_of
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -66,6 +67,9 @@ def test_a_box_for_an_inactive_node_is_refused_with_the_cure(unconfigured: Clien
     unconfigured.send_box(TARGET)
     status = unconfigured.wait_for_status(init='refused')
     assert 'the node is unconfigured, expected active: activate it' in value_of(status, 'init')
+    for part in ('engine', 'image input'):  # not asked for yet is not broken
+        assert unconfigured.wait_for_health(part, 'the node is unconfigured').level == \
+            DiagnosticStatus.WARN
     assert not unconfigured.reset()
     assert not unconfigured.enable(True)
 
@@ -111,7 +115,8 @@ def test_a_bad_bundle_fails_the_transition_and_the_node_lives_on(
     assert client.lifecycle() == 'unconfigured'
     fault = value_of(client.wait_for_status(fault='cannot configure'), 'fault')
     assert error in fault and cure in fault
-    assert fault in client.wait_for_health('engine', error).message
+    report = client.wait_for_health('engine', error)
+    assert fault in report.message and report.level == DiagnosticStatus.ERROR
     # The cure works without a restart.
     assert client.set_parameter('model', '') == ''
     assert client.transition('configure')
