@@ -21,7 +21,7 @@ def publisher(kind: str = RAW, reliability: ReliabilityPolicy = RELIABLE,
 @pytest.mark.parametrize(('arguments', 'said'), [
     (('raw', 'best_effort', [], []),
      ['no image on /t (sensor_msgs/msg/Image)', 'it has no publisher', 'no such images are on any',
-      'Start the camera, remap `image`', 'ROS_DOMAIN_ID']),
+      'Start the camera, remap `image`', 'ROS_DOMAIN_ID', 'FASTDDS_BUILTIN_TRANSPORTS']),
     (('raw', 'best_effort', [], ['/a', '/b']), ['such images are on: /a, /b']),
     (('raw', 'best_effort', [publisher(JPEG)], []),
      [f'/cam/driver publishes {JPEG} there', 'Set image_transport to compressed',
