@@ -130,7 +130,7 @@ def explain_silence(topic: str, transport: str, reliability: str,
         found = f'such images are on: {", ".join(others)}' if others else \
             'no such images are on any topic that is seen from here'
         return (f'{awaited}: it has no publisher, {found}. Start the camera, remap '
-                '`image` to its topic, or check that both have the same ROS_DOMAIN_ID and the same '
+                '`image` to its topic, or check that both have the same ROS_DOMAIN_ID and '
                 'FASTDDS_BUILTIN_TRANSPORTS (LARGE_DATA sees nothing else)')
     matching = [info for info in publishers if info.topic_type == wanted]
     if not matching:
