@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--video', metavar='PATH', help='video file or folder of frames; '
                         'default: the own rendered scene')
     parser.add_argument('--init', metavar='x,y,w,h', help='the target in the first frame; '
-                        'default: first line of the truth')
+                        'default: first line of the truth; --init=-5,y,w,h if x is negative')
     parser.add_argument('--truth', metavar='FILE', help='boxes of all frames, x,y,w,h a line; '
                         'default: groundtruth.txt in or beside the video, if it is there')
     parser.add_argument('--min-overlap', type=float, metavar='IOU', help='fail below this mean '

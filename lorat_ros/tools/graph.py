@@ -105,8 +105,15 @@ class Graph:
 
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException],
                  traceback: Optional[TracebackType]) -> None:
-        for node in reversed(self._nodes):
-            node.stop()
+        # A second Ctrl-C shall not leave nodes behind: stopping them takes a moment at most.
+        before = [signal.signal(number, signal.SIG_IGN)
+                  for number in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            for node in reversed(self._nodes):
+                node.stop()
+        finally:
+            for number, handler in zip((signal.SIGINT, signal.SIGTERM), before):
+                signal.signal(number, handler)
 
     def start(self, executable: str, parameters: Mapping[str, Any],
               remaps: Mapping[str, str] = MappingProxyType({})) -> NodeProcess:

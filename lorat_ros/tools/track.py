@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the subcommand."""
     parser.add_argument('video', metavar='VIDEO|FOLDER', help='video file or folder of frames')
     parser.add_argument('--init', metavar='x,y,w,h', help='the target in the first frame, pixels; '
-                        'default: first line of the truth')
+                        'default: first line of the truth; --init=-5,y,w,h if x is negative')
     parser.add_argument('--truth', metavar='FILE', help='boxes of all frames, x,y,w,h a line; '
                         'default: groundtruth.txt in or beside the video, if it is there')
     parser.add_argument('--model', help='name or folder of a bundle; see lorat models')

@@ -136,6 +136,8 @@ def test_an_interruption_leaves_no_process(cache: Path, short_clip: Path, tmp_pa
         time.sleep(0.05)
     assert processes_with(str(tmp_path))
     process.send_signal(number)
+    time.sleep(0.1)
+    process.send_signal(number)  # an impatient user
     assert process.wait(40) == 130
     assert 'Traceback' not in process.communicate()[0]
     assert processes_with(str(tmp_path)) == []
