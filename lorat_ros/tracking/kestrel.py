@@ -17,6 +17,9 @@ from lorat_ros.tracking.family import Answer
 STRIDE = 16
 IMAGE_MEAN = np.array((103.53, 116.28, 123.675), np.float32)      # BGR, of ImageNet
 IMAGE_SCALE = np.float32(1 / 58.0)
+USUAL_RATE = 0.08   # of the usual size, a frame
+PATIENCE = 5        # unsure frames in a row that are but a bad moment
+FORGET_PLACE = 10   # frames after which the last place counts half
 SMALLEST = 4.0      # pixels; below, nothing can be told from the background
 
 
@@ -67,6 +70,8 @@ class KestrelFamily:
             self._shape_penalty = float(post['shape_penalty'])
             self._size_rate = float(post['size_rate'])
             self._hold_score = float(post['hold_score'])
+            self._widening = float(post['widening'])
+            self._widest = float(post['widest'])
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f'{bundle.path}: model.json lacks or garbles {error}: copy or '
                               'import the bundle anew') from None
@@ -79,10 +84,13 @@ class KestrelFamily:
         self._box: Box = (0.0, 0.0, 0.0, 0.0)
         self._image_wh = (0, 0)
         self._plan: CropPlan | None = None
+        self._unsure = 0                      # frames in a row with a hopeless score
+        self._usual_wh = np.zeros(2)          # size over the last frames that were sure
 
     def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
         """Take a target: template crop, the share of each cell it covers, fill colour."""
         self._box, self._fill = box, mean_colour(image)
+        self._unsure, self._usual_wh = 0, np.array(box[2:])
         size = self._template_size
         plan = self._plan_around(image, self._template_factor, size)
         mask = cover_of_cells(plan.to_crop(box), size // STRIDE, size)
@@ -93,9 +101,10 @@ class KestrelFamily:
         self._memory = dict(outputs)
 
     def look(self, image: np.ndarray) -> dict[str, Value]:
-        """Crop the search region around where the target was."""
+        """Crop the search region around where the target was; wider while it is not seen."""
         self._image_wh = image.shape[1], image.shape[0]
-        self._plan = self._plan_around(image, self._search_factor, self._search_size)
+        factor = self._search_factor * min(1 + self._widening * self._absent_for, self._widest)
+        self._plan = self._plan_around(image, factor, self._search_size)
         return {'image': normalise(sample_crop(image, self._plan)), **self._memory}
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
@@ -117,9 +126,26 @@ class KestrelFamily:
         x = float(boxes[0, row, column] + boxes[2, row, column]) * size / 2 - box_w / 2
         y = float(boxes[1, row, column] + boxes[3, row, column]) * size / 2 - box_h / 2
         found = self._sane(self._plan.to_image((x, y, box_w, box_h)))
-        if best >= self._hold_score:
-            self._box = found
+        self._move_on(found, best)
         return Answer(self._reported(found), best, self._plan.window)
+
+    @property
+    def _absent_for(self) -> int:
+        """Frames since it is not just a bad moment any more."""
+        return max(self._unsure - PATIENCE, 0)
+
+    def _move_on(self, found: Box, score: float) -> None:
+        """Go with the target; or stay, at its usual size, while it is not seen."""
+        if score >= self._hold_score:
+            self._box, self._unsure = found, 0
+            self._usual_wh += USUAL_RATE * score * (np.array(found[2:]) - self._usual_wh)
+            return
+        self._unsure += 1
+        if self._unsure == PATIENCE:
+            # What vanishes behind an edge seems to shrink first: look for it as it was before.
+            x, y = centre_xywh(self._box)
+            w, h = self._usual_wh.tolist()
+            self._box = x - w / 2, y - h / 2, w, h
 
     def _best_cell(self, score: np.ndarray, w: np.ndarray, h: np.ndarray,
                    last: tuple[float, float]) -> tuple[int, int]:
@@ -127,7 +153,9 @@ class KestrelFamily:
         aspect = (w / h) / (last[0] / last[1])
         change = np.maximum(scale, 1 / scale) * np.maximum(aspect, 1 / aspect)
         rank = score * np.exp(-self._shape_penalty * (change - 1))
-        rank = (1 - self._window_weight) * rank + self._window_weight * self._window * rank.max()
+        # The longer it has not been seen, the less its last place says.
+        weight = self._window_weight / (1 + self._absent_for / FORGET_PLACE)
+        rank = (1 - weight) * rank + weight * self._window * rank.max()
         row, column = np.unravel_index(int(np.argmax(rank)), rank.shape)
         return int(row), int(column)
 
