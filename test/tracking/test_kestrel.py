@@ -87,3 +87,42 @@ def test_the_answer_never_leaves_the_image_nor_dwindles():
     _, answer = answer_with(logits, boxes)
     assert np.isfinite(answer.box).all()
     assert answer.box[2] >= 1 and answer.box[3] >= 1
+
+
+def look_for_nothing(frames: int) -> list[float]:
+    """Widths of the search window over frames in which the target is not seen."""
+    family = KestrelFamily(find_bundle())
+    image = np.full((480, 640, 3), 90, np.uint8)
+    family.start(image, (300.0, 220.0, 40.0, 40.0))
+    family.remember({})
+    nothing = {'score': np.full((1, 10, 10), -8.0, np.float32),
+               'boxes': cells(0, 0, 0)[1][None]}
+    widths = []
+    for _ in range(frames):
+        family.look(image)
+        widths.append(family.answer(nothing).search_window[2])
+    return widths
+
+
+def test_the_search_window_widens_only_after_a_while_and_not_for_ever():
+    widths = look_for_nothing(80)
+    assert widths[:5] == pytest.approx([160] * 5, abs=1)
+    assert widths[30] > 1.5 * widths[0]
+    assert widths[-1] == pytest.approx(widths[-2], abs=1) and widths[-1] < 2.1 * 160
+
+
+def test_a_vanished_target_is_looked_for_at_its_usual_size():
+    family = KestrelFamily(find_bundle())
+    image = np.full((480, 640, 3), 90, np.uint8)
+    family.start(image, (300.0, 220.0, 40.0, 40.0))
+    family.remember({})
+    axis = (np.arange(10) + 0.5) / 10
+    x, y = np.meshgrid(axis, axis)
+    half = np.stack([x - 0.05, y - 0.05, x + 0.05, y + 0.05]).astype(np.float32)
+    seen, gone = cells(5, 5, 5.0)[0], np.full((10, 10), -8.0, np.float32)
+    for logits in [seen] * 4 + [gone] * 8:      # it shrinks behind an edge, then it is gone
+        family.look(image)
+        answer = family.answer({'score': logits[None], 'boxes': half[None]})
+        if logits is seen:
+            shrunk = answer.search_window[2]
+    assert shrunk < 130 < answer.search_window[2]
