@@ -18,7 +18,7 @@ import numpy as np
 
 from lorat_ros.tracking.crops import window_side
 from lorat_ros.tracking.kestrel import cover_of_cells, STRIDE
-from lorat_ros.training import augment, scenery
+from lorat_ros.training import augment, compose
 from lorat_ros.training.pool import Item, outline_of_box, Pool
 
 
@@ -172,11 +172,11 @@ class PairSampler:
             size = self.config.search_size if number else self.config.template_size
             if number and rng.random() < 0.4:
                 image = self._pick(self.pool.images)
-            crop = scenery.backdrop(image, size, rng)
+            crop = compose.backdrop(image, size, rng)
             for _ in range(int(rng.integers(0, 3)) if number else 0):
-                scenery.paste_elsewhere(crop, self._pick(self.masked), box, rng)
+                compose.paste_elsewhere(crop, self._pick(self.masked), box, rng)
             if not (number and absent):
-                scenery.paste(crop, item, warp, rng)
+                compose.paste(crop, item, warp, rng)
             crops.append(crop)
         return crops
 
@@ -202,9 +202,9 @@ class PairSampler:
         box = views[1][1]
         if not absent and rng.random() < config.look_alike:
             for _ in range(int(rng.integers(1, 3))):
-                scenery.look_alike(search, box, rng)
+                compose.look_alike(search, box, rng)
         if not absent and rng.random() < config.occluder:
-            cover = scenery.occlude(search, box, self._pick(self.pool.images), rng)
+            cover = compose.occlude(search, box, self._pick(self.pool.images), rng)
             absent = cover > config.hidden_from
         search, template = self._photographed(search, template)
         x1, y1, x2, y2 = views[0][1]
