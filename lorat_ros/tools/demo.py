@@ -219,9 +219,11 @@ def _write_sheet(clip: Clip, recording: Recording, stamps: list[int], output: Pa
 
 
 def _chosen(places: list[int], lost: list[int]) -> set[int]:
-    """Return about PICTURES places, evenly spread, and one from the middle of what was lost."""
-    even = np.linspace(0, len(places) - 1, PICTURES - bool(lost)).round().astype(int)
-    return {*(places[i] for i in even), *lost[len(lost) // 2:len(lost) // 2 + 1]}
+    """Return about PICTURES places, evenly spread; one is in the middle of what was lost."""
+    even = [places[i] for i in np.linspace(0, len(places) - 1, PICTURES).round().astype(int)]
+    for middle in lost[len(lost) // 2:len(lost) // 2 + 1]:
+        even[int(np.argmin(np.abs(np.array(even) - middle)))] = middle
+    return set(even)
 
 
 def _captions(clip: Clip, frames: list[Optional[FrameRecord]]) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from support.bundles import copy_of_default
 
+from lorat_ros.tools.demo import _chosen
 from lorat_ros.tools.graph import NEW_VARIABLE, OLD_VARIABLE, TRANSPORT_VARIABLE
 from lorat_ros.tools.scene import cached_scene, Scene
 
@@ -180,3 +181,13 @@ def test_no_target_is_said(cache: Path, short_clip: Path, tmp_path: Path) -> Non
     done = demo(cache, '--video', str(tmp_path), '--output', str(tmp_path / 'out'))
     assert done.returncode == 2
     assert '--init x,y,w,h' in done.stderr
+
+
+@pytest.mark.parametrize(('count', 'lost'), [(1, []), (5, [2]), (300, []), (300, [200, 201, 202]),
+                                             (300, list(range(300)))])
+def test_pictures_of_the_sheet(count: int, lost: list[int]) -> None:
+    chosen = _chosen(list(range(count)), lost)
+    assert len(chosen) == min(count, 12)
+    assert not lost or lost[len(lost) // 2] in chosen
+    gaps = np.diff(sorted(chosen))
+    assert gaps.size == 0 or gaps.max() <= 2 * count / 12 + 1
