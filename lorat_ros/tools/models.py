@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.models.catalog import DEFAULT_MODEL, list_bundles, search_path
+from lorat_ros.models.catalog import DEFAULT_MODEL, list_bundles, PUBLISHED, search_path
 
 HELP = 'list the models that are installed'
+OTHERS = ('published tracker', 'source', 'parameters', 'GMACs', 'success AUC, published')
 HEADINGS = ('name', 'family', 'parameters', 'size', 'measured', 'published', 'licence', 'folder')
 
 
@@ -23,9 +24,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the table; returns 1 if there is no model, or one that cannot be read."""
     bundles, problems = list_bundles()
     if bundles:
-        print(table([row_of(bundle) for bundle in bundles]))
+        print(table([HEADINGS, *(row_of(bundle) for bundle in bundles)]))
         print('\nmeasured: by this package, as its model card says; published: by the authors of '
               'the\nmodel, not measured here. * is the default.')
+    print('\nFor orientation, the trackers of the papers; not part of this version:')
+    print(table([OTHERS, *((p.name, p.source, f'{p.parameters_m:.1f} M', f'{p.gmacs:.1f}',
+                            f'{p.benchmark} {p.success:.1f}') for p in PUBLISHED)]))
     for problem in problems:
         print(f'lorat models: {problem}', file=sys.stderr)
     if not bundles:
@@ -53,9 +57,8 @@ def _scores(scores: Mapping[str, Any] | None) -> str:
     return ', '.join(f'{name} {value:g}' for name, value in numbers.items()) or '-'
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows under HEADINGS, columns as wide as they need."""
-    lines = [HEADINGS, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+def table(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells with columns as wide as they need; the first line is the heading."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
                      for line in lines)

@@ -37,6 +37,14 @@ def test_further_folders_and_broken_bundles(tmp_path: Path, monkeypatch: pytest.
     assert str(tmp_path / 'broken' / 'model.json') in printed.err
 
 
+def test_published_trackers_are_marked_as_not_installed(capsys: pytest.CaptureFixture) -> None:
+    main(['models'])
+    installed, others = capsys.readouterr().out.split('not part of this version')
+    assert 'LoRAT-B-224' not in installed and 'LiteTrack' not in installed
+    for name in ('LoRAT-g-378', 'LiteTrack-B4', 'FARTrack-pico'):
+        assert name in others
+
+
 def test_no_model_at_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(models, 'list_bundles', lambda: ([], []))
     assert main(['models']) == 1
@@ -45,5 +53,5 @@ def test_no_model_at_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_columns_are_aligned() -> None:
     rows = [('a', 'long family', '1', '2', '-', '-', 'MIT', '/x'), ('b',) * 8]
-    lines = models.table(rows).splitlines()
+    lines = models.table([models.HEADINGS, *rows]).splitlines()
     assert lines[0].index('parameters') == lines[1].index('1') == lines[2].index('b', 14)
