@@ -10,6 +10,22 @@ from lorat_ros.training import augment
 from lorat_ros.training.pool import Item
 
 
+def warp_pixels(image: np.ndarray, warp: np.ndarray, size: int, border: int = cv2.BORDER_REPLICATE,
+                fill: tuple[float, ...] = ()) -> np.ndarray:
+    """
+    Warp an image into a square crop of ``size`` pixels.
+
+    :param warp: (2, 3), between continuous coordinates in which pixel i covers [i, i + 1), as
+        boxes have them. OpenCV counts from the centres of pixels: half a pixel of the image is
+        not half a pixel of the crop, and a small target's label would lie beside it.
+    :param border: OpenCV's border mode; ``fill`` is the colour of BORDER_CONSTANT.
+    """
+    centres = warp.copy()
+    centres[:, 2] += 0.5 * (warp[:, :2].sum(1) - 1)
+    return cv2.warpAffine(image, centres, (size, size), flags=cv2.INTER_LINEAR,
+                          borderMode=border, borderValue=fill or 0)
+
+
 def backdrop(image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """Cut a random square of an image, (size, size, 3)."""
     height, width = image.shape[:2]
@@ -28,10 +44,8 @@ def _blend(crop: np.ndarray, layer: np.ndarray, alpha: np.ndarray) -> None:
 
 def paste(crop: np.ndarray, item: Item, warp: np.ndarray, rng: np.random.Generator) -> None:
     """Paste a masked object into a crop, in place; ``warp`` (2, 3) leads from its image there."""
-    size = (crop.shape[1], crop.shape[0])
-    layer = cv2.warpAffine(item.image, warp, size, flags=cv2.INTER_LINEAR,
-                           borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.warpAffine(item.mask, warp, size, flags=cv2.INTER_LINEAR)
+    layer = warp_pixels(item.image, warp, crop.shape[0])
+    alpha = warp_pixels(item.mask, warp, crop.shape[0], cv2.BORDER_CONSTANT)
     if rng.random() < 0.7:       # soft edges, else the seam gives the object away
         alpha = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.5, 1.2))
     _blend(crop, layer, alpha)
@@ -79,9 +93,8 @@ def look_alike(crop: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> N
     shape = np.zeros((size, size), np.uint8)
     axes = np.maximum((box[2:] - box[:2]) * 0.5, 1)
     cv2.ellipse(shape, (tuple(centre.tolist()), tuple((2 * axes).tolist()), 0.0), 255, -1)
-    layer = cv2.warpAffine(crop, warp, (size, size), flags=cv2.INTER_LINEAR,
-                           borderMode=cv2.BORDER_REFLECT_101)
-    alpha = cv2.GaussianBlur(cv2.warpAffine(shape, warp, (size, size)), (0, 0), 1.0)
+    layer = warp_pixels(crop, warp, size, cv2.BORDER_REFLECT_101)
+    alpha = cv2.GaussianBlur(warp_pixels(shape, warp, size, cv2.BORDER_CONSTANT), (0, 0), 1.0)
     # The true target stays on top.
     x1, y1, x2, y2 = np.clip(np.round(box), 0, size).astype(int)
     alpha[y1:y2, x1:x2] = 0

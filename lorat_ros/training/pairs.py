@@ -144,13 +144,13 @@ class PairSampler:
     def _crop(self, image: np.ndarray, warp: np.ndarray, size: int, mean_fill: bool
               ) -> np.ndarray:
         border = cv2.BORDER_CONSTANT if mean_fill else cv2.BORDER_REFLECT_101
-        fill = image[::16, ::16].reshape(-1, 3).mean(0).tolist()
-        shrunk = abs(np.linalg.det(warp[:, :2])) < 0.3
-        if shrunk:      # a plain bilinear warp of a large target would alias
+        fill = tuple(image[::16, ::16].reshape(-1, 3).mean(0).tolist())
+        if abs(np.linalg.det(warp[:, :2])) < 0.3:      # bilinear from a large target would alias
+            whole = image.shape[1::-1]
             image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-            warp = np.hstack([warp[:, :2] * 2, warp[:, 2:]])
-        return cv2.warpAffine(image, warp, (size, size), flags=cv2.INTER_LINEAR,
-                              borderMode=border, borderValue=fill)
+            factor = np.divide(whole, image.shape[1::-1])      # not quite 2 for odd sides
+            warp = np.hstack([warp[:, :2] * factor, warp[:, 2:]])
+        return compose.warp_pixels(image, warp, size, border, fill)
 
     def _stranger(self, item: Item, view: tuple[np.ndarray, np.ndarray]
                   ) -> tuple[Item, np.ndarray]:

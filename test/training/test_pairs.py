@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from support.pools import write_pool
 
+from lorat_ros.training import compose
 from lorat_ros.training.pairs import PairConfig, PairSampler
 from lorat_ros.training.pictures import draw_pairs
-from lorat_ros.training.pool import Pool, read_pool
+from lorat_ros.training.pool import Item, outline_of_box, Pool, read_pool
 
 ONE_KIND = {'clip': 0.0, 'still': 0.0, 'paste': 0.0, 'texture': 0.0}
 CLEAN = PairConfig(degraded=0.0, look_alike=0.0, absent=0.0, occluder=0.0)
@@ -62,6 +63,32 @@ def test_the_box_lies_on_the_target(pool):
         spread = np.abs(pair.search.astype(int) - median).max(2) < 30
         near += spread[inside].mean() > 0.6 > spread[outside].mean()
     assert near >= 26
+
+
+@pytest.mark.parametrize('side', [10, 24, 80])
+@pytest.mark.parametrize('kind', ['clip', 'paste'])
+def test_the_label_lies_on_the_pixels_to_a_fraction_of_one(side, kind):
+    """A white square on black: its centre of mass in the crop is the centre of the label."""
+    image, mask = np.zeros((1400, 1400, 3), np.uint8), np.zeros((1400, 1400), np.uint8)
+    image[660:660 + side, 670:670 + side] = mask[660:660 + side, 670:670 + side] = 255
+    box = (670.0, 660.0, float(side), float(side))
+    item = Item(image, box, outline_of_box(box), mask if kind == 'paste' else None)
+    sampler = PairSampler(Pool(clips={'square': [item] * 4}, images=[image]),
+                          replace(CLEAN, **{**ONE_KIND, 'clip': 1.0}, turned=0.0))
+    for number in range(12):
+        sampler.rng = np.random.default_rng(number)
+        warp, label = sampler._views(item, item)[1]
+        crop = np.zeros((160, 160, 3), np.uint8)
+        if kind == 'paste':
+            compose.paste(crop, item, warp, np.random.default_rng(number))
+        else:
+            crop = sampler._crop(image, warp, 160, True)
+        if np.any(label < 2) or np.any(label > 158):
+            continue      # cut off by the border of the crop
+        weight = crop[..., 0].astype(float)
+        rows, columns = np.mgrid[:160, :160] + 0.5
+        centre = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+        assert centre == pytest.approx((label[:2] + label[2:]) / 2, abs=0.15)
 
 
 def test_absent_targets_are_marked(pool):
