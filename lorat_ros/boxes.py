@@ -14,20 +14,20 @@ import numpy as np
 
 Box = tuple[float, float, float, float]
 
+SMALLEST_SIDE = 1.0        # pixels: below, there is nothing to see
+LARGEST_SIDE = 100_000.0   # pixels: far beyond any camera, far below what overflows
+
 
 class BoxError(ValueError):
     """A box that cannot be a target; the message names the value, the expectation, the cure."""
 
 
-def check_init_box(box: Sequence[float], image_wh: tuple[int, int]) -> Box:
+def check_box(box: Sequence[float]) -> Box:
     """
-    Check a box that shall become the target, and return it as four floats.
-
-    A box that crosses the border of the image is fine, one that lies outside is not.
+    Check that a box is one, whatever the image, and return it as four floats.
 
     :param box: (x, y, w, h) in pixels.
-    :param image_wh: (width, height) of the image in pixels.
-    :raises BoxError: not four numbers, not finite, of no size, or without overlap.
+    :raises BoxError: not four numbers, not finite, of no size, or absurdly large or thin.
     """
     try:
         values = tuple(float(v) for v in box)
@@ -40,15 +40,32 @@ def check_init_box(box: Sequence[float], image_wh: tuple[int, int]) -> Box:
     if not all(math.isfinite(v) for v in values):
         raise BoxError(f'init box {values} is not finite: give four finite numbers x, y, w, h '
                        'in pixels')
-    x, y, w, h = values
-    if w <= 0 or h <= 0:
+    if values[2] <= 0 or values[3] <= 0:
         raise BoxError(f'init box {values} has no size: width and height must be greater than 0 '
                        '(x, y, w, h; not two corners)')
+    if not all(SMALLEST_SIDE <= v <= LARGEST_SIDE for v in values[2:]):
+        raise BoxError(f'init box {values} is no target: width and height must be between '
+                       f'{SMALLEST_SIDE:g} and {LARGEST_SIDE:g} pixels; give x, y, w, h in pixels, '
+                       'not in shares of the image')
+    return values
+
+
+def check_init_box(box: Sequence[float], image_wh: tuple[int, int]) -> Box:
+    """
+    Check a box that shall become the target, and return it as four floats.
+
+    A box that crosses the border of the image is fine, one that lies outside is not.
+
+    :param box: (x, y, w, h) in pixels.
+    :param image_wh: (width, height) of the image in pixels.
+    :raises BoxError: as ``check_box``, or without overlap with the image.
+    """
+    x, y, w, h = values = check_box(box)
     width, height = image_wh
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise BoxError(f'init box {values} does not overlap the {width}x{height} image: give '
                        'pixels of this image, (0, 0) is its top-left corner')
-    return x, y, w, h
+    return values
 
 
 def centre_xywh(box: Sequence[float]) -> tuple[float, float]:

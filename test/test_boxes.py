@@ -11,7 +11,7 @@ from lorat_ros.boxes import BoxError, centre_xywh, check_init_box, clip_xywh, io
 
 WIDE = (640, 480)
 coordinate = st.floats(-1000, 1000)
-side = st.floats(0.01, 2000)
+side = st.floats(1, 2000)
 boxes = st.tuples(coordinate, coordinate, side, side)
 
 
@@ -66,6 +66,9 @@ def test_a_box_is_taken_exactly_when_it_overlaps_the_image(box):
     ((0, float('inf'), 5, 5), 'not finite'),
     ((10, 10, 0, 5), 'no size'),
     ((10, 10, 5, -1), 'no size'),
+    ((0.1, 0.1, 0.3, 0.2), 'between 1 and 100000 pixels'),
+    ((0, 0, 1e200, 5), 'between 1 and 100000 pixels'),
+    ((10, 10, 50000, 0.001), 'between 1 and 100000 pixels'),
     ((10, 10, 5), '3 values, expected 4'),
     (('a', 1, 2, 3), 'not made of numbers'),
     (7, 'not made of numbers'),

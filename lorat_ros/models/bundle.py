@@ -20,6 +20,7 @@ MANIFEST = 'model.json'
 FORMAT = 1
 _NEEDED = {'format': int, 'name': str, 'family': str, 'variant': str, 'graphs': dict,
            'licence': str, 'score': dict}
+_OF_A_FILE = {'file': str, 'bytes': int, 'sha256': str}
 
 
 class BundleError(ValueError):
@@ -125,10 +126,30 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         value = score.get(field)
         if not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise BundleError(f'{path}: score.{field} is {value!r}, expected a number in [0, 1]')
+    if score['lost'] > score['recover']:
+        raise BundleError(f'{path}: score.lost {score["lost"]} is above score.recover '
+                          f'{score["recover"]}, expected it at or below')
     if 'search' not in manifest['graphs']:
         raise BundleError(f'{path} names the graphs {sorted(manifest["graphs"])}, expected one '
                           "of role 'search'")
+    for role, entry in manifest['graphs'].items():
+        _check_entry(path, f'graphs.{role}', entry)
+        for number, extra in enumerate(entry.get('data', ())):
+            _check_entry(path, f'graphs.{role}.data[{number}]', extra)
     return manifest
+
+
+def _check_entry(path: Path, where: str, entry: Any) -> None:
+    if not isinstance(entry, dict):
+        raise BundleError(f'{path}: {where} is {entry!r}, expected an object with '
+                          f'{", ".join(_OF_A_FILE)}')
+    for field, kind in _OF_A_FILE.items():
+        if not isinstance(entry.get(field), kind):
+            raise BundleError(f'{path}: {where}.{field} is {entry.get(field)!r}, expected '
+                              f'{kind.__name__}; see docs/models.md')
+    if Path(entry['file']).name != entry['file']:
+        raise BundleError(f'{path}: {where}.file is {entry["file"]!r}, expected the name of a '
+                          'file beside it')
 
 
 def read_bundle(folder: Path | str) -> Bundle:

@@ -5,7 +5,7 @@ Which models there are and where they are found.
 
 A bundle is looked for, by name, in the folders of ``LORAT_MODELS`` (separated as in ``PATH``),
 in ``~/.local/share/lorat_ros/models`` (``XDG_DATA_HOME`` is honoured), and among those shipped
-with the package. A path to a folder is taken as it is.
+with the package. What contains a slash is the path of a folder, and taken as it is.
 """
 from __future__ import annotations
 
@@ -89,12 +89,15 @@ def find_bundle(model: str | Path | None = None) -> Bundle:
     """
     Find and check a bundle.
 
-    :param model: a name, a folder, or None (or '') for the shipped default.
+    :param model: a name, a folder, or None (or '') for the shipped default, whatever else is
+        installed under its name.
     :raises BundleError: not found (the names that exist are listed), or not usable.
     """
-    wanted = str(model) if model else DEFAULT_MODEL
+    if not model:
+        return read_bundle(shipped_folder() / DEFAULT_MODEL)
+    wanted = str(model)
     as_folder = Path(wanted).expanduser()
-    if os.sep in wanted or as_folder.is_dir():
+    if os.sep in wanted:      # a name alone is never a folder: the working directory is chance
         if not as_folder.is_dir():
             raise BundleError(f'model folder {wanted} does not exist: give the folder that holds '
                               f'{MANIFEST}, or a name from `lorat models`')

@@ -15,12 +15,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from lorat_ros.tracking.tracker import load_tracker, Tracker
+from lorat_ros.engines.session import open_session, Session
+from lorat_ros.models.bundle import Bundle
+from lorat_ros.models.catalog import find_bundle
+from lorat_ros.tracking.tracker import Tracker
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, engine: str, threads: int) -> Tracker:
-    return load_tracker(model or None, engine, threads)
+def _opened(model: str, engine: str, threads: int) -> tuple[Bundle, Session]:
+    """Load a model once for all sequences; the targets are the trackers' own."""
+    bundle = find_bundle(model)
+    return bundle, open_session(bundle, engine, threads)
 
 
 class OnePass:
@@ -41,6 +46,6 @@ class OnePass:
 
 def default() -> OnePass:
     """Make a tracker; the model is loaded once for all sequences."""
-    return OnePass(_loaded(os.environ.get('LORAT_MODEL', ''),
-                           os.environ.get('LORAT_ENGINE', 'auto'),
-                           int(os.environ.get('OMP_NUM_THREADS', '1'))))
+    return OnePass(Tracker(*_opened(os.environ.get('LORAT_MODEL', ''),
+                                    os.environ.get('LORAT_ENGINE', 'auto'),
+                                    int(os.environ.get('OMP_NUM_THREADS', '1')))))

@@ -33,6 +33,8 @@ class Answer:
 class Family(Protocol):
     """One target of one family; a new one is made for every init."""
 
+    roles: tuple[str, ...]      # of the graphs it needs
+
     def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
         """Take a target; returns the inputs of the 'template' graph (empty: there is none)."""
 
@@ -56,10 +58,17 @@ def family_class(bundle: Bundle) -> type:
     """
     Class of a bundle's family: ``cls(bundle)`` makes the memory of one target.
 
-    :raises BundleError: the family is unknown.
+    :raises BundleError: the family is unknown, or the bundle lacks what the family needs.
     """
     if bundle.family not in FAMILIES:
         raise BundleError(f'{bundle.path}: family {bundle.family!r} is unknown, expected one of '
                           f'{", ".join(FAMILIES)}: update lorat_ros or import the checkpoint anew')
     module, name = FAMILIES[bundle.family]
-    return getattr(importlib.import_module(module), name)
+    family = getattr(importlib.import_module(module), name)
+    missing = [role for role in family.roles if role not in bundle.manifest['graphs']]
+    if missing:
+        raise BundleError(f'{bundle.path}: the family {bundle.family} needs the graphs '
+                          f'{", ".join(family.roles)}; {", ".join(missing)} is not there: copy or '
+                          'import the bundle anew')
+    family(bundle)      # what it reads of model.json is checked now, not at the first target
+    return family

@@ -48,16 +48,19 @@ def normalise(crop: np.ndarray) -> np.ndarray:
     return tensor
 
 
-def shape_change(size: tuple[float, float], reference: tuple[float, float]) -> float:
-    """How much a box (w, h) differs from another in scale and aspect; 1 = not at all."""
+def shape_change(size: tuple[np.ndarray | float, np.ndarray | float],
+                 reference: tuple[float, float]) -> np.ndarray | float:
+    """How much boxes (w, h) differ from another in scale and aspect; 1 = not at all."""
     (w, h), (v, g) = size, reference
-    scale = window_side(w, h, 2.0) / window_side(v, g, 2.0)
+    scale = np.sqrt(w * h / (v * g))
     aspect = (w / h) / (v / g)
-    return max(scale, 1 / scale) * max(aspect, 1 / aspect)
+    return np.maximum(scale, 1 / scale) * np.maximum(aspect, 1 / aspect)
 
 
 class KestrelFamily:
     """One target of a Kestrel model."""
+
+    roles = ('template', 'search')
 
     def __init__(self, bundle: Bundle) -> None:
         manifest = bundle.manifest
@@ -120,7 +123,7 @@ class KestrelFamily:
         new_w, new_h = float(w[row, column]), float(h[row, column])
         # The surer the answer and the milder the change, the faster the size follows.
         rate = self._size_rate * best / shape_change((new_w, new_h), (last_w, last_h)) ** 0.5
-        rate = min(max(rate, 0.0), 1.0)
+        rate = float(min(max(rate, 0.0), 1.0))
         box_w = last_w + (new_w - last_w) * rate
         box_h = last_h + (new_h - last_h) * rate
         x = float(boxes[0, row, column] + boxes[2, row, column]) * size / 2 - box_w / 2
@@ -149,10 +152,7 @@ class KestrelFamily:
 
     def _best_cell(self, score: np.ndarray, w: np.ndarray, h: np.ndarray,
                    last: tuple[float, float]) -> tuple[int, int]:
-        scale = np.sqrt(w * h) / np.sqrt(last[0] * last[1])
-        aspect = (w / h) / (last[0] / last[1])
-        change = np.maximum(scale, 1 / scale) * np.maximum(aspect, 1 / aspect)
-        rank = score * np.exp(-self._shape_penalty * (change - 1))
+        rank = score * np.exp(-self._shape_penalty * (shape_change((w, h), last) - 1))
         # The longer it has not been seen, the less its last place says.
         weight = self._window_weight / (1 + self._absent_for / FORGET_PLACE)
         rank = (1 - weight) * rank + weight * self._window * rank.max()

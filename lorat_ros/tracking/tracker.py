@@ -133,5 +133,5 @@ def load_tracker(model: str | Path | None = None, engine: str = 'auto', threads:
         result = tracker.update(image)
     """
     bundle = find_bundle(model)
-    family_class(bundle)      # an unknown family is said before minutes go into an engine
+    family_class(bundle)      # what is wrong with it is said before minutes go into an engine
     return Tracker(bundle, open_session(bundle, engine, threads))

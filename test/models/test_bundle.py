@@ -19,7 +19,9 @@ def test_the_shipped_bundle_says_what_it_is():
     assert bundle.handed_over('search') == frozenset()
     for field in ('licence', 'provenance', 'scores', 'parameters'):
         assert bundle.manifest[field], field
-    assert (bundle.path / 'MODEL_CARD.md').is_file()
+    card = (bundle.path / 'MODEL_CARD.md').read_text()
+    for heading in ('Licence', 'Data', 'Recipe', 'Scores', 'Limits'):
+        assert heading in card, heading
 
 
 def test_a_copy_reads_the_same(tmp_path):
@@ -61,7 +63,12 @@ def test_a_changed_graph(tmp_path):
     (lambda m: m.pop('family'), "field 'family' is None, expected str"),
     (lambda m: m.update(format=99), 'format 99, this version reads 1'),
     (lambda m: m['score'].update(lost=1.5), r'score\.lost is 1\.5, expected a number in \[0, 1\]'),
+    (lambda m: m['score'].update(lost=0.9, recover=0.2), r'score\.lost 0\.9 is above'),
     (lambda m: m['graphs'].pop('search'), "expected one of role 'search'"),
+    (lambda m: m['graphs'].update(search='search.onnx'), r"graphs\.search is 'search\.onnx'"),
+    (lambda m: m['graphs']['search'].pop('file'), r'graphs\.search\.file is None, expected str'),
+    (lambda m: m['graphs']['search'].update(data=[{}]), r'search\.data\[0\]\.file is None'),
+    (lambda m: m['graphs']['search'].update(file='../x.onnx'), 'expected the name of a file'),
 ])
 def test_a_garbled_manifest(tmp_path, change, words):
     with pytest.raises(BundleError, match=words):

@@ -31,6 +31,7 @@ def test_the_users_folders_come_before_the_shipped_one(tmp_path, monkeypatch):
     folder = copy_of_default(tmp_path).rename(tmp_path / DEFAULT_MODEL)
     monkeypatch.setenv('LORAT_MODELS', str(tmp_path))
     assert find_bundle(DEFAULT_MODEL).path == folder
+    assert find_bundle().path == shipped_folder() / DEFAULT_MODEL
     assert [b.path for b in list_bundles()[0]].count(folder) == 1
 
 
@@ -52,3 +53,11 @@ def test_a_damaged_bundle_is_reported_beside_the_good_ones(tmp_path, monkeypatch
     bundles, problems = list_bundles()
     assert DEFAULT_MODEL in [b.name for b in bundles]
     assert len(problems) == 1 and 'broken' in problems[0]
+
+
+def test_a_folder_of_that_name_in_the_working_directory_is_no_model(tmp_path, monkeypatch):
+    (tmp_path / DEFAULT_MODEL).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_bundle(DEFAULT_MODEL).path == shipped_folder() / DEFAULT_MODEL
+    with pytest.raises(BundleError, match=r'holds no model\.json'):
+        find_bundle(f'./{DEFAULT_MODEL}')

@@ -139,8 +139,12 @@ def test_an_unknown_family_is_refused(tmp_path):
         load_tracker(folder)
 
 
-def test_a_manifest_without_sizes_is_refused(tmp_path):
-    folder = copy_of_default(tmp_path, lambda m: m.pop('sizes'))
-    tracker = load_tracker(folder)
-    with pytest.raises(BundleError, match="lacks or garbles 'sizes'"):
-        tracker.init(picture(0, 0), (0, 0, 20, 20))
+@pytest.mark.parametrize(('change', 'words'), [
+    (lambda m: m.pop('sizes'), "lacks or garbles 'sizes'"),
+    (lambda m: m['postprocessing'].pop('window'), "lacks or garbles 'window'"),
+    (lambda m: m['graphs'].pop('template'), 'needs the graphs template, search; template is not'),
+])
+def test_a_manifest_that_the_family_cannot_use_is_refused_when_it_is_loaded(tmp_path, change,
+                                                                            words):
+    with pytest.raises(BundleError, match=words):
+        load_tracker(copy_of_default(tmp_path, change))
