@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--output', type=Path, required=True, metavar='RUN',
                         help='folder for checkpoints, curves, pictures and the bundle; '
                              'a run found there is resumed')
+    parser.add_argument('--name', help='of the bundle (default: the name of RUN)')
     parser.add_argument('--steps', type=int, default=12000, help='optimiser steps in all')
     parser.add_argument('--decay-steps', type=int, default=3000,
                         help='last steps, in which the learning rate falls')

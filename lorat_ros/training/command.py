@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from tqdm import tqdm
 
+from lorat_ros.networks import export
 from lorat_ros.networks.kestrel import KestrelConfig
 from lorat_ros.training.loop import TrainConfig, Trainer
 from lorat_ros.training.pairs import PairConfig
@@ -21,6 +22,8 @@ from lorat_ros.training.pool import PoolError, read_pool
 def train(args: argparse.Namespace) -> int:
     """Read the pool, train to the last step, and say what to do with the result."""
     torch.set_num_threads(args.threads)
+    if torch.cuda.is_available():      # of several processes on one machine, each its own
+        torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', '0')))
     if int(os.environ.get('WORLD_SIZE', '1')) > 1:
         torch.distributed.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')
     chief = int(os.environ.get('RANK', '0')) == 0
@@ -35,13 +38,13 @@ def train(args: argparse.Namespace) -> int:
                              learning_rate=args.learning_rate, seed=args.seed, pairs=pairs)
         args.output.mkdir(parents=True, exist_ok=True)
         trainer = Trainer(pool, args.output, config, network, held_out)
+        last = args.output / 'last.pt'
+        if last.is_file():
+            trainer.resume(last)
+            print(f'going on from step {trainer.step} of {last}', flush=True)
     except (PoolError, ValueError) as error:
         print(f'lorat train: {error}', file=sys.stderr)
         return 2
-    last = args.output / 'last.pt'
-    if last.is_file():
-        trainer.resume(last)
-        print(f'going on from step {trainer.step} of {last}', flush=True)
     if chief:
         (args.output / 'run.json').write_text(trainer.describe())
         draw_pairs(pool, pairs, args.output / 'pairs.png')
@@ -55,8 +58,9 @@ def train(args: argparse.Namespace) -> int:
                                    if k in figures}, refresh=False)
         trainer.run(show)
     if chief:
-        print(f'{args.output}/kestrel.pt holds the averaged weights; make a bundle of them with '
-              f'python -m lorat_ros.networks.export {args.output}/kestrel.pt BUNDLE', flush=True)
+        bundle = args.output / (args.name or args.output.resolve().name)
+        export.main([str(args.output / 'kestrel.pt'), str(bundle)])
+        print(f'try it: lorat track VIDEO --init x,y,w,h --model {bundle}', flush=True)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 0

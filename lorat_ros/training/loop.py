@@ -122,8 +122,19 @@ class Trainer:
                           for part in range(6)]
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of ``save``."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        """
+        Go on from a checkpoint of ``save``.
+
+        :raises ValueError: it cannot be read, or is of a network of other sizes.
+        """
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:      # torch raises many kinds for a file that is cut off
+            raise ValueError(f'{path} cannot be read ({error}): remove it to start anew') from None
+        if state['config'] != self.network.config.as_dict():
+            raise ValueError(f'{path} is of a network with {state["config"]}, asked for is '
+                             f'{self.network.config.as_dict()}: give the same sizes, or another '
+                             'folder for the run')
         self.network.load_state_dict(state['network'])
         self.average.load_state_dict(state['average'])
         self.optimiser.load_state_dict(state['optimiser'])

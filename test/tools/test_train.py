@@ -11,7 +11,6 @@ import pytest
 from support.pools import write_pool
 
 from lorat_ros import load_tracker
-from lorat_ros.networks import export
 
 TINY = ['--steps', '4', '--decay-steps', '2', '--batch', '4', '--search-size', '96',
         '--template-size', '48', '--hold-out', 'moving']
@@ -34,11 +33,14 @@ def test_a_run_a_longer_run_and_a_bundle(pool, tmp_path):
     assert done.returncode == 0, done.stderr
     for name in ('last.pt', 'kestrel.pt', 'curves.csv', 'curves.png', 'pairs.png', 'run.json'):
         assert (run / name).is_file(), name
+    other = train(pool, run, '--search-size', '112')
+    assert other.returncode == 2 and 'give the same sizes' in other.stderr
+    assert 'Traceback' not in other.stderr
     longer = train(pool, run, '--steps', '6')
     assert longer.returncode == 0, longer.stderr
     assert 'going on from step 4' in longer.stdout
-    assert export.main([str(run / 'kestrel.pt'), str(tmp_path / 'mine')]) == 0
-    tracker = load_tracker(tmp_path / 'mine')
+    tracker = load_tracker(run / 'run')
+    assert tracker.bundle.manifest['provenance']['steps'] == 6
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     tracker.init(image, (50, 40, 30, 30))
     assert np.isfinite(tracker.update(image).box).all()
@@ -61,3 +63,10 @@ def test_sizes_that_do_not_fit_are_one_clear_line(pool, tmp_path):
     done = train(pool, tmp_path / 'run', '--search-size', '100')
     assert done.returncode == 2
     assert 'multiple of 16' in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_a_cut_off_checkpoint_is_one_clear_line(pool, tmp_path):
+    (tmp_path / 'last.pt').write_bytes(b'PK cut off')
+    done = train(pool, tmp_path)
+    assert done.returncode == 2
+    assert 'last.pt cannot be read' in done.stderr and 'Traceback' not in done.stderr
