@@ -3,6 +3,7 @@
 """What a recording says, measured against what is known: the demo's figures and its verdict."""
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -42,7 +43,7 @@ class Report:
     processed: int
     dropped: int
     spans: list[Span]
-    losses: int
+    losses: int  # how often ~/status came to say 'lost'
     overlap: Optional[float]  # mean IoU over the processed frames with a known, visible target
     overlap_frames: int
     stages_ms: dict[str, dict[str, float]]
@@ -110,11 +111,16 @@ def make_report(recording: Recording, stamps: Sequence[int], truth: Optional[np.
     spans = status_spans(frames)
     report = Report(
         frames_in=len(frames), processed=processed, dropped=len(frames) - processed, spans=spans,
-        losses=sum(span.status == 'lost' for span in spans),
+        losses=sum(word.state == 'lost' for word in recording.history()),
         overlap=float(iou[compared].mean()) if compared.any() else None,
         overlap_frames=int(compared.sum()), stages_ms=stage_times(recording.diagnostics),
         engine=_engine_facts(recording.diagnostics))
-    report.failures = _failures(report, frames, limits)
+    report.failures = _failures(report, limits)
+    if limits.hidden is not None and not _loss_reported(recording, stamps, limits.hidden):
+        report.failures.append(
+            f'the target is hidden from frame {limits.hidden[0]} to {limits.hidden[-1]}, and no '
+            "status 'lost' was reported there: the score stays high on what hides it; the "
+            "thresholds are the model's (score_lost in its model.json)")
     return report
 
 
@@ -124,9 +130,17 @@ def _engine_facts(diagnostics: Mapping[str, Mapping[str, Any]]) -> dict[str, str
             for key in wanted if key in status['values']}
 
 
-def _failures(report: Report, frames: Sequence[Optional[FrameRecord]],
-              limits: Limits) -> list[str]:
-    """Return one line per limit that was missed: what, how far, what to do."""
+def _loss_reported(recording: Recording, stamps: Sequence[int], hidden: np.ndarray) -> bool:
+    """Whether ``~/status`` itself said 'lost' for some time while the target was hidden."""
+    if hidden[0] >= len(stamps):
+        return False  # it never came to that
+    after = hidden[-1] + 1
+    return 'lost' in recording.states_between(
+        stamps[hidden[0]], stamps[after] if after < len(stamps) else math.inf)
+
+
+def _failures(report: Report, limits: Limits) -> list[str]:
+    """Return one line per figure that misses its limit: what, how far, what to do."""
     failures = []
     share = report.processed / max(report.frames_in, 1)
     if share < limits.share:
@@ -141,13 +155,6 @@ def _failures(report: Report, frames: Sequence[Optional[FrameRecord]],
             f'mean overlap with the truth is {found}, expected at least {limits.overlap}: look '
             'at the annotated video; is the init box right, and the model (--model) the one '
             'you want?')
-    if limits.hidden is not None and not any(
-            frames[i].status == 'lost' for i in limits.hidden
-            if i < len(frames) and frames[i] is not None):
-        failures.append(
-            f'the target is hidden from frame {limits.hidden[0]} to {limits.hidden[-1]}, and no '
-            "status 'lost' was reported there: the score stays high on what hides it; the "
-            "thresholds are the model's (score_lost in its model.json)")
     return failures
 
 

@@ -17,6 +17,8 @@ from typing import Any, Optional
 RECORDING_NAME, BOXES_NAME, VIDEO_NAME = 'recording.json', 'boxes.txt', 'annotated.mp4'
 #: What the recorder says once frames may come: the tracker waits for one, with the init box.
 READY = 'ready: the tracker waits for its first frame'
+#: Of a frame without a box while the last word was still 'tracking': nobody said why.
+UNEXPLAINED = 'no box'
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Recording:
         Return the frames in the order of their stamps, each with the status that it led to.
 
         A frame with a box was tracking. For the others it is the last word that was said before
-        the next frame, since a status is said right after the frame that changed it.
+        the next frame, since a status is said right after the frame that changed it. Nothing is
+        guessed: an empty answer alone is no report of a loss.
         """
         frames = sorted(self.frames, key=lambda frame: frame.stamp)
         said = sorted(self.statuses, key=lambda status: status.stamp)
@@ -61,9 +64,19 @@ class Recording:
             while index < len(said) and said[index].stamp < after:
                 state = said[index].state
                 index += 1
-            status = 'tracking' if frame.box else 'lost' if state == 'tracking' else state
+            status = 'tracking' if frame.box else UNEXPLAINED if state == 'tracking' else state
             joined.append(FrameRecord(frame.stamp, frame.box, frame.score, status))
         return joined
+
+    def states_between(self, start: float, end: float) -> set[str]:
+        """
+        Return every state that ``~/status`` reported for the time in [start, end).
+
+        These are the words said in that time, and the last one before it, which still held.
+        """
+        said = sorted(self.statuses, key=lambda status: status.stamp)
+        before = [status.state for status in said if status.stamp < start]
+        return {*before[-1:], *(s.state for s in said if start <= s.stamp < end)}
 
     def history(self) -> list[StatusRecord]:
         """Return the words of status at which the state changed."""

@@ -82,6 +82,35 @@ def test_the_occlusion_has_to_be_reported_while_it_lasts(lost: tuple[int, ...],
     assert not fails or 'frame 8 to 11' in failures[0]
 
 
+def test_an_empty_answer_is_no_report_of_a_loss() -> None:
+    """The boxes are gone while the target is hidden, but the status says tracking all along."""
+    silent = run_of()
+    silent.statuses = [StatusRecord(stamp + 50, 'tracking') for stamp in STAMPS]
+    report = make_report(silent, STAMPS, TRUTH, LIMITS)
+    assert report.losses == 0
+    assert len(report.failures) == 1 and "no status 'lost'" in report.failures[0]
+    assert [span.status for span in report.spans] == ['tracking', 'no box', 'tracking']
+
+
+@pytest.mark.parametrize(('said', 'fails'), [
+    ([(50, 'tracking'), (780, 'lost'), (1250, 'tracking')], False),  # said just before, and held
+    ([(50, 'tracking'), (1199, 'lost'), (1250, 'tracking')], False),
+    ([(50, 'tracking'), (1200, 'lost'), (1250, 'tracking')], True),  # of the frame after it
+    ([(50, 'tracking'), (650, 'lost'), (750, 'tracking')], True),
+    ([(50, 'tracking'), (850, 'coasting'), (1250, 'tracking')], True), ([], True)])
+def test_when_the_loss_has_to_be_said(said: list[tuple[int, str]], fails: bool) -> None:
+    run = run_of()
+    run.statuses = [StatusRecord(*word) for word in said]
+    assert len(make_report(run, STAMPS, TRUTH, LIMITS).failures) == fails
+
+
+def test_a_clip_that_ends_hidden_or_before() -> None:
+    until = make_report(run_of(), STAMPS[:10], TRUTH, LIMITS)
+    assert until.failures == []
+    before = make_report(run_of(), STAMPS[:6], TRUTH, LIMITS)
+    assert len(before.failures) == 1 and "no status 'lost'" in before.failures[0]
+
+
 def test_nothing_was_heard() -> None:
     report = make_report(Recording(), STAMPS, TRUTH, LIMITS)
     assert len(report.failures) == 3

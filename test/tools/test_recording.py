@@ -24,8 +24,8 @@ def frame(stamp: int, found: bool) -> FrameRecord:
     # A status is said a little after the frame that led to it, and before the next one.
     ('0110', [(5, 'idle'), (15, 'tracking'), (35, 'lost')],
      ['idle', 'tracking', 'tracking', 'lost']),
-    # The word about the last frame did not come: no box while tracking is a loss.
-    ('110', [(5, 'tracking')], ['tracking', 'tracking', 'lost']),
+    # An empty answer is no word: what was not said to be lost is not called so.
+    ('110', [(5, 'tracking')], ['tracking', 'tracking', 'no box']),
     ('100', [(5, 'tracking'), (15, 'lost'), (25, 'idle')], ['tracking', 'lost', 'idle']),
     ('101', [(5, 'tracking'), (15, 'coasting')], ['tracking', 'coasting', 'tracking']),
 ])
@@ -34,6 +34,14 @@ def test_status_of_frames(found: str, said: list[tuple[int, str]], expected: lis
     recording = Recording(frames[::-1], [StatusRecord(*word) for word in said[::-1]])
     assert [f.status for f in recording.with_status()] == expected
     assert [f.stamp for f in recording.with_status()] == [10 * i for i in range(len(found))]
+
+
+@pytest.mark.parametrize(('start', 'end', 'expected'), [
+    (0, 5, set()), (0, 11, {'idle'}), (10, 20, {'idle'}), (12, 18, {'idle'}),
+    (12, 21, {'idle', 'tracking'}), (25, 99, {'tracking', 'lost'}), (40, 99, {'lost'})])
+def test_what_was_said_of_a_time(start: int, end: int, expected: set[str]) -> None:
+    said = [StatusRecord(30, 'lost'), StatusRecord(10, 'idle'), StatusRecord(20, 'tracking')]
+    assert Recording(statuses=said).states_between(start, end) == expected
 
 
 def test_history_has_only_changes() -> None:
@@ -45,7 +53,7 @@ def test_history_has_only_changes() -> None:
 
 def test_what_is_saved_can_be_loaded(tmp_path: Path) -> None:
     recording = Recording([frame(10, True), frame(20, False)],
-                          [StatusRecord(12, 'tracking', {'id': '1'})],
+                          [StatusRecord(12, 'tracking', {'id': '1'}), StatusRecord(22, 'lost')],
                           {'engine': {'level': 0, 'message': 'ready', 'values': {'a': 'b'}}}, [10])
     recording.save(tmp_path)
     loaded = load_recording(tmp_path)
