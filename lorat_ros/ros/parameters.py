@@ -1,8 +1,8 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""All parameters of the node in one table, declared and checked from it.
+"""Parameters as tables, declared and checked from them; the tracker's own table is here.
 
-``config/tracker.yaml`` is the same table for people; a test keeps the two together.
+``config/tracker.yaml`` is the tracker's table for people; a test keeps the two together.
 """
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Optional
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -119,6 +120,10 @@ def _is_box(value: Iterable[float]) -> bool:
         box == NO_BOX or (box[2] > 0 and box[3] > 0))
 
 
+#: What a parameter must be that holds a target's box.
+BOX = MappingProxyType({
+    'also': _is_box,
+    'also_text': 'four finite numbers x, y, w, h with w and h above 0.0, or four zeros'})
 _SCORE = {'low': -1.0, 'high': 1.0, 'also': _is_score,
           'also_text': "from 0.0 to 1.0, or -1.0 for the model's own"}
 
@@ -141,8 +146,7 @@ SPECS = (
     Spec('init_box', NO_BOX,
          'Target on the first image as [x, y, w, h]: top-left corner and size in pixels; four '
          'zeros = wait for a box on ~/init_box.',
-         Settable.UNCONFIGURED, also=_is_box,
-         also_text='four finite numbers x, y, w, h with w and h above 0.0, or four zeros'),
+         Settable.UNCONFIGURED, **BOX),
     Spec('class_id', 'target', 'class_id of the hypothesis in every published detection.',
          Settable.ALWAYS),
     Spec('score_lost', FROM_MODEL,
@@ -166,15 +170,16 @@ SPECS = (
 
 
 class Parameters:
-    """The node's parameters: declared and checked when made, then read by name.
+    """A node's parameters: declared and checked when made, then read by name.
 
     :param node: a node without any of these parameters yet.
+    :param specs: its table.
     :raises ParameterError: an override from the command line or a file cannot be used.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        for spec in SPECS:
+    def __init__(self, node: Node, specs: Iterable[Spec] = SPECS) -> None:
+        self._node, self._specs = node, {spec.name: spec for spec in specs}
+        for spec in specs:
             _declare(node, spec)
 
     def __getitem__(self, name: str) -> Any:
@@ -182,9 +187,8 @@ class Parameters:
 
     def complaint(self, changes: Iterable[Parameter], unconfigured: bool) -> str:
         """Why these values may not be set now, in our own words; empty if they may."""
-        specs = {spec.name: spec for spec in SPECS}
         for parameter in changes:
-            spec = specs.get(parameter.name)
+            spec = self._specs.get(parameter.name)
             if spec is None:
                 continue
             if spec.settable is Settable.UNCONFIGURED and not unconfigured:

@@ -20,7 +20,6 @@ from typing import Any, Optional
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -31,21 +30,25 @@ from lorat_ros.boxes import centre_xywh
 from lorat_ros.ros.images import to_bgr
 from lorat_ros.ros.malloc import keep_image_memory
 from lorat_ros.ros.messages import box_of, nanoseconds, point_of
+from lorat_ros.ros.parameters import BOX, NO_BOX, Parameters, Settable, Spec
 from lorat_ros.ros.running import run_to_end
 from lorat_ros.tools.recording import (FrameRecord, READY, Recording, StatusRecord, VIDEO_NAME)
 
-NO_BOX = [0.0, 0.0, 0.0, 0.0]
 SETTLE = 1.5  # seconds of silence that end a recording; /diagnostics comes once a second
 WAITING, REFUSED, ACCEPTED = 'waiting for a frame', 'refused', 'accepted'
 
-# name, default, description
-PARAMETERS = (
-    ('tracker', 'lorat_tracker', 'Name of the tracker node, relative to our namespace or whole.'),
-    ('init_box', NO_BOX, 'Target as [x, y, w, h] in pixels; four zeros = send none.'),
-    ('output', 'recording', 'Folder to write into; it is made.'),
-    ('fps', 30.0, 'Frame rate of the video that is written.'),
-    ('start_timeout', 60.0, 'Seconds the tracker may take until it waits for a frame.'),
-    ('idle_timeout', 20.0, 'Seconds without any result after which the recording ends.'),
+SPECS = (
+    Spec('tracker', 'lorat_tracker',
+         'Name of the tracker node, relative to our namespace or whole.', Settable.AT_START),
+    Spec('init_box', NO_BOX, 'Target as [x, y, w, h] in pixels; four zeros = send none.',
+         Settable.AT_START, **BOX),
+    Spec('output', 'recording', 'Folder to write into; it is made.', Settable.AT_START),
+    Spec('fps', 30.0, 'Frame rate of the video that is written.', Settable.AT_START,
+         low=0.01, high=10000.0),
+    Spec('start_timeout', 60.0, 'Seconds the tracker may take until it waits for a frame.',
+         Settable.AT_START, low=0.0, high=86400.0),
+    Spec('idle_timeout', 20.0, 'Seconds without any result after which the recording ends.',
+         Settable.AT_START, low=0.0, high=86400.0),
 )
 
 
@@ -58,11 +61,8 @@ class Recorder(Node):
 
     def __init__(self) -> None:
         super().__init__('recorder')
-        for name, default, description in PARAMETERS:
-            self.declare_parameter(name, default, ParameterDescriptor(description=description))
+        self._settings = Parameters(self, SPECS)
         self._box = tuple(self._value('init_box'))
-        if len(self._box) != 4:
-            raise ValueError(f'parameter init_box: {list(self._box)}, expected [x, y, w, h]')
         self._folder = Path(self._value('output')).expanduser()
         self._folder.mkdir(parents=True, exist_ok=True)
         self.recording = Recording()
@@ -103,7 +103,7 @@ class Recorder(Node):
 
     def _give_init_box(self) -> None:
         """Return when the tracker has the box and waits for a frame to find it on."""
-        if list(self._box) != NO_BOX:
+        if self._box != NO_BOX:
             self._await(lambda: self._status('lifecycle') == 'active'
                         and self._init.get_subscription_count(), 'it is not active')
             before = self._status('init')  # an earlier target's answer is not ours
@@ -153,7 +153,8 @@ class Recorder(Node):
     def _on_status(self, message: DiagnosticArray) -> None:
         stamp = nanoseconds(message.header.stamp)
         for status in message.status:
-            record = StatusRecord(stamp, status.message, _values(status))
+            values = _values(status)
+            record = StatusRecord(stamp, values.get('state', status.message), values)
             if not self.recording.statuses or self.recording.statuses[-1].state != record.state:
                 self.get_logger().info(f'status {record.state}')
             self.recording.statuses.append(record)
@@ -166,6 +167,10 @@ class Recorder(Node):
             self._video = cv2.VideoWriter(str(self._folder / VIDEO_NAME),
                                           cv2.VideoWriter_fourcc(*'mp4v'), self._value('fps'),
                                           self._size_wh)
+            if not self._video.isOpened():
+                raise RecorderError(
+                    f'{self._folder / VIDEO_NAME}: this OpenCV cannot write mp4 there: make the '
+                    'folder writable, or install an OpenCV whose FFmpeg has the codec mp4v')
         if (picture.shape[1], picture.shape[0]) != self._size_wh:  # the camera changed its mode
             picture = cv2.resize(picture, self._size_wh, interpolation=cv2.INTER_AREA)
         self._video.write(picture)
@@ -173,7 +178,7 @@ class Recorder(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if self._tracker.lstrip('/') in status.name:
+            if status.name.partition(': ')[0] == self._tracker.lstrip('/'):
                 self.recording.diagnostics[status.name] = {
                     'level': status.level[0], 'message': status.message,
                     'values': _values(status)}
@@ -191,7 +196,7 @@ class Recorder(Node):
         return message
 
     def _value(self, name: str) -> Any:
-        return self.get_parameter(name).value
+        return self._settings[name]
 
 
 def _values(status: DiagnosticStatus) -> dict[str, str]:

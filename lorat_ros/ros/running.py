@@ -1,15 +1,22 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""From the command line to an exit status, for nodes that have work to do and then end."""
+"""From the command line to an exit status, for each of the package's nodes."""
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Optional, Protocol
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+
+RCLError = rclpy_implementation.RCLError  # what rclpy raises, but does not export
+#: What makes a node impossible and is explained by its own words: a parameter that cannot be
+#: used, ours (ValueError) or rclpy's, a file that is not there, arguments that rcl does not take.
+CANNOT_START = (ValueError, OSError, ParameterException, RCLError)
 
 
 class FiniteNode(Protocol):
@@ -22,21 +29,36 @@ class FiniteNode(Protocol):
         """Release everything; called also after an interruption."""
 
 
+class ServingNode(Protocol):
+    """A node that serves until it is interrupted."""
+
+    def autostart(self) -> None:
+        """Begin, once the executor has it."""
+
+    def close(self) -> None:
+        """End its threads; called before it is destroyed."""
+
+    def destroy_node(self) -> None:
+        """Release everything; called also after an interruption."""
+
+
 def run_to_end(make_node: Callable[[], FiniteNode], name: str,
-               args: Optional[list[str]] = None) -> int:
+               args: Optional[Sequence[str]] = None) -> int:
     """
     Make the node and let it work.
 
     :returns: what ``run`` returns; 0 if it is interrupted (SIGINT, SIGTERM); 2, after one line
-        on stderr, if it cannot start (ValueError or OSError).
+        on stderr, if it cannot start (see :data:`CANNOT_START`).
     """
-    rclpy.init(args=args)
     node = None
     try:
+        rclpy.init(args=args)
         node = make_node()
         return node.run()
-    except (ValueError, OSError) as error:
-        print(f'{name}: {error}', file=sys.stderr)
+    except CANNOT_START as error:
+        if node is not None and not rclpy.ok():  # interrupted in the midst of a call
+            return 0
+        print(f'{name}: {_one_line(error)}', file=sys.stderr)
         return 2
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
@@ -46,3 +68,41 @@ def run_to_end(make_node: Callable[[], FiniteNode], name: str,
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+
+
+def serve(make_node: Callable[[], ServingNode], name: str,
+          args: Optional[Sequence[str]] = None) -> int:
+    """
+    Make the node and spin it until Ctrl-C or SIGTERM.
+
+    :returns: 0; 1, after one line on stderr, if it cannot start (see :data:`CANNOT_START`).
+    """
+    # rclpy's own handler ends the spinning; Python's would raise in the midst of the clean-up,
+    # and a second Ctrl-C would print a traceback.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    node = None
+    try:
+        rclpy.init(args=args)
+        executor = SingleThreadedExecutor()
+        node = make_node()
+        executor.add_node(node)
+        node.autostart()
+        executor.spin()
+    except Exception as error:
+        if node is None and isinstance(error, CANNOT_START):
+            print(f'{name} cannot start: {_one_line(error)}', file=sys.stderr)
+            return 1
+        if rclpy.ok():  # otherwise somebody ended it, perhaps while it was still starting
+            raise
+    finally:
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+        # While the interpreter ends it would restore the deadly default for our own handler.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())

@@ -3,18 +3,14 @@
 """The node `lorat_tracker`: wires image input, pipeline, publishers and services together."""
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, Optional
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -29,14 +25,14 @@ from lorat_ros.ros.health import Health
 from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.malloc import keep_image_memory
 from lorat_ros.ros.messages import box_of, diagnostic_array, nanoseconds
-from lorat_ros.ros.parameters import FROM_MODEL, NO_BOX, ParameterError, Parameters
+from lorat_ros.ros.parameters import FROM_MODEL, NO_BOX, Parameters
 from lorat_ros.ros.pipeline import NO_INIT, Pipeline
 from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, StatusReport
+from lorat_ros.ros.running import serve
 from lorat_ros.target.status import TargetState, TargetStatus, thresholds_complaint
 from lorat_ros.target.target import Target, TargetStep
 from lorat_ros.tracking.tracker import Tracker, load_tracker
 
-RCLError = rclpy_implementation.RCLError  # what rclpy raises, but does not export
 WATCH_PERIOD = 0.2  # seconds between looks at what the image publisher offers
 REPORT_PERIOD = 1.0  # seconds between diagnostics
 
@@ -268,32 +264,8 @@ class TrackerNode(LifecycleNode):
 
 def main(args: Optional[Sequence[str]] = None) -> int:
     """Run the node until Ctrl-C or SIGTERM. Returns 1 if it could not be made, else 0."""
-    # rclpy's own handler ends the spinning; Python's would raise in the midst of the clean-up,
-    # and a second Ctrl-C would print a traceback.
-    signal.signal(signal.SIGINT, lambda *_: None)
     keep_image_memory()
-    node, executor = None, None
-    try:
-        rclpy.init(args=args)
-        executor = SingleThreadedExecutor()
-        node = TrackerNode()
-        executor.add_node(node)
-        node.autostart()
-        executor.spin()
-    except Exception as error:
-        if node is None and isinstance(error, (ParameterError, RCLError)):
-            print(f'tracker_node cannot start: {error}', file=sys.stderr)
-            return 1
-        if rclpy.ok():  # otherwise somebody ended it, perhaps while it was still starting
-            raise
-    finally:
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-        # While the interpreter ends it would restore the deadly default for our own handler.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return 0
+    return serve(TrackerNode, 'tracker_node', args)
 
 
 if __name__ == '__main__':

@@ -19,7 +19,6 @@ from typing import Any, Optional, TextIO
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -31,30 +30,45 @@ from vision_msgs.msg import Detection2DArray
 from lorat_ros.ros.images import compressed_message, image_message
 from lorat_ros.ros.malloc import keep_image_memory
 from lorat_ros.ros.messages import nanoseconds
+from lorat_ros.ros.parameters import ParameterError, Parameters, Settable, Spec
 from lorat_ros.ros.running import run_to_end
-from lorat_ros.tools.frames import FramesError, open_frames
+from lorat_ros.tools.frames import open_frames
 
 RELIABILITIES = {'reliable': ReliabilityPolicy.RELIABLE,
                  'best_effort': ReliabilityPolicy.BEST_EFFORT}
 REMINDER = 5.0  # seconds between two words about what is awaited
 
-# name, default, description
-PARAMETERS = (
-    ('path', '', 'Video file or folder of frames; required.'),
-    ('rate', 0.0, "Frames per second; 0.0 = the video's own (30 for a folder of frames)."),
-    ('loop', False, 'Start again after the last frame, with stamps that go on.'),
-    ('lock_step', False, 'Publish a frame when the `detections` of the one before have come, '
-                         'with the same stamp: as fast as the tracker, and no frame is dropped.'),
-    ('lock_step_timeout', 2.0, 'Seconds after which an answer in lock step is given up.'),
-    ('wait_for_subscribers', 0, 'Publish nothing before the images have this many subscribers.'),
-    ('start_delay', 0.0, 'Seconds to wait after that; 0.5 lets slow subscribers settle.'),
-    ('reliability', 'reliable', 'What is offered: reliable, or best_effort (as cameras do).'),
-    ('depth', 10, 'Frames kept for subscribers that have not got them yet.'),
-    ('compressed', False, 'Publish `image/compressed` as well, as JPEG.'),
-    ('jpeg_quality', 90, 'Quality of those, from 1 to 100.'),
-    ('horizontal_fov', 0.0, 'Degrees; above 0.0 `camera_info` is published with each frame.'),
-    ('frame_id', 'camera', 'In every header.'),
-    ('stamps_file', '', 'Write the index and the stamp (nanoseconds) of each frame to this file.'),
+LONGEST = 86400.0  # seconds; whoever wants to wait longer than a day means something else
+
+SPECS = (
+    Spec('path', '', 'Video file or folder of frames; required.', Settable.AT_START),
+    Spec('rate', 0.0, "Frames per second; 0.0 = the video's own (30 for a folder of frames).",
+         Settable.AT_START, low=0.0, high=10000.0),
+    Spec('loop', False, 'Start again after the last frame, with stamps that go on.',
+         Settable.ALWAYS),
+    Spec('lock_step', False,
+         'Publish a frame when the `detections` of the one before have come, with the same '
+         'stamp: as fast as the tracker, and no frame is dropped.', Settable.AT_START),
+    Spec('lock_step_timeout', 2.0, 'Seconds after which an answer in lock step is given up.',
+         Settable.ALWAYS, low=0.0, high=LONGEST),
+    Spec('wait_for_subscribers', 0,
+         'Publish nothing before the images have this many subscribers.', Settable.AT_START,
+         low=0, high=1000),
+    Spec('start_delay', 0.0, 'Seconds to wait after that; 0.5 lets slow subscribers settle.',
+         Settable.AT_START, low=0.0, high=LONGEST),
+    Spec('reliability', 'reliable', 'What is offered: reliable, or best_effort (as cameras do).',
+         Settable.AT_START, choices=tuple(RELIABILITIES)),
+    Spec('depth', 10, 'Frames kept for subscribers that have not got them yet.',
+         Settable.AT_START, low=1, high=1000),
+    Spec('compressed', False, 'Publish `image/compressed` as well, as JPEG.', Settable.AT_START),
+    Spec('jpeg_quality', 90, 'Quality of those.', Settable.ALWAYS, low=1, high=100),
+    Spec('horizontal_fov', 0.0,
+         'Degrees; above 0.0 `camera_info` is published with each frame.', Settable.AT_START,
+         low=0.0, high=179.0),
+    Spec('frame_id', 'camera', 'In every header.', Settable.ALWAYS),
+    Spec('stamps_file', '',
+         'Write the index and the stamp (nanoseconds) of each frame to this file.',
+         Settable.AT_START),
 )
 
 
@@ -63,9 +77,10 @@ class VideoPublisher(Node):
 
     def __init__(self) -> None:
         super().__init__('video_publisher')
-        for name, default, description in PARAMETERS:
-            self.declare_parameter(name, default, ParameterDescriptor(description=description))
-        self._check()
+        self._settings = Parameters(self, SPECS)
+        if not self._value('path'):
+            raise ParameterError("parameter path: it is '', expected a video file or a folder of "
+                                 'frames; set it with --ros-args -p path:=FILE_OR_FOLDER')
         self._frames = open_frames(self._value('path'), self._value('rate') or None)
         qos = QoSProfile(depth=self._value('depth'),
                          reliability=RELIABILITIES[self._value('reliability')])
@@ -165,23 +180,7 @@ class VideoPublisher(Node):
         self._executor.spin_once(timeout_sec=0)
 
     def _value(self, name: str) -> Any:
-        return self.get_parameter(name).value
-
-    def _check(self) -> None:
-        """Raise FramesError where a parameter cannot be used."""
-        rules = (
-            ('path', lambda v: v, 'a video file or a folder of frames'),
-            ('rate', lambda v: math.isfinite(v) and v >= 0, '0.0 or more frames per second'),
-            ('horizontal_fov', lambda v: 0 <= v < 180, '0.0 (none) to below 180.0 degrees'),
-            ('reliability', lambda v: v in RELIABILITIES, ' or '.join(RELIABILITIES)),
-            ('jpeg_quality', lambda v: 1 <= v <= 100, '1 to 100'),
-            ('depth', lambda v: v >= 1, '1 or more'),
-            ('wait_for_subscribers', lambda v: v >= 0, '0 or more'),
-        )
-        for name, good, expected in rules:
-            if not good(self._value(name)):
-                raise FramesError(f'parameter {name}: {self._value(name)!r}, expected {expected}; '
-                                  f'set it with --ros-args -p {name}:=VALUE')
+        return self._settings[name]
 
 
 def _camera_info(header: Header, image: np.ndarray, horizontal_fov: float) -> CameraInfo:

@@ -36,7 +36,7 @@ class Speaker(Listener):
         make = self.node.create_publisher
         self._status = make(DiagnosticArray, '~/status', latched)
         self._detections = make(Detection2DArray, '~/detections', 10)
-        self._pictures = make(Image, '~/debug_image', 1)
+        self._pictures = make(Image, '~/debug_image', 10)
         self._diagnostics = make(DiagnosticArray, '/diagnostics', 10)
         self.camera = make(Image, 'image', 1)
         self.boxes = self.listen(Detection2D, '~/init_box')
@@ -186,7 +186,22 @@ def test_ctrl_c_keeps_what_was_heard(node_process: Callable, tmp_path: Path) -> 
     assert 'Traceback' not in recorder.output
 
 
-def test_bad_parameters_are_named(node_process: Callable, tmp_path: Path) -> None:
-    recorder = node_process('recorder', *options(tmp_path, (1.0, 2.0)), exit_codes=(2,))
+@pytest.mark.parametrize(('box', 'complaint'), [
+    ((1.0, 2.0), 'expected double array: four finite numbers x, y, w, h'),
+    ((1, 2, 3, 4), 'is integer array, expected double array'),
+    ((1.0, 2.0, 0.0, 4.0), 'with w and h above 0.0'),
+])
+def test_bad_parameters_are_named(node_process: Callable, tmp_path: Path, box: tuple,
+                                  complaint: str) -> None:
+    recorder = node_process('recorder', *options(tmp_path, box), exit_codes=(2,))
     assert recorder.wait(30) == 2
-    assert 'parameter init_box: [1.0, 2.0], expected [x, y, w, h]' in recorder.output
+    assert 'recorder: parameter init_box: ' in recorder.output and complaint in recorder.output
+    assert 'Traceback' not in recorder.output
+
+
+def test_a_parameter_file_that_is_not_there_is_named(node_process: Callable) -> None:
+    recorder = node_process('recorder', '--ros-args', '--params-file', '/no/such/file.yaml',
+                            exit_codes=(2,))
+    assert recorder.wait(30) == 2
+    assert '/no/such/file.yaml' in recorder.output
+    assert 'Traceback' not in recorder.output

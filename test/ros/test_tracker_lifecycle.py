@@ -144,6 +144,7 @@ def test_a_bad_model_at_start_leaves_the_node_up_and_says_so(node_process) -> No
 
 @pytest.mark.parametrize(('arguments', 'error'), [
     (['-p', 'threads:=99'], 'parameter threads: 99 is not allowed, expected integer from 1 to'),
+    (['-p', 'use_sim_time:=3'], 'use_sim_time'),
     (['--params-file', '/no/such/file.yaml'], '/no/such/file.yaml'),
 ])
 def test_bad_arguments_end_the_process_with_one_line(node_process, arguments: list,

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from rcl_interfaces.srv import DescribeParameters
 from rclpy.qos import qos_profile_sensor_data, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from support.listener import Listener
@@ -146,7 +147,11 @@ def test_lock_step_waits_for_each_answer(node_process: Callable, clip: Path) -> 
 @pytest.mark.parametrize(('parameters', 'complaint'), [
     ({'path': '""'}, 'parameter path'), ({'path': '/nowhere'}, '/nowhere does not exist'),
     ({'rate': -1.0}, 'parameter rate: -1.0'),
-    ({'reliability': 'maybe'}, 'reliable or best_effort'),
+    ({'reliability': 'maybe'}, 'expected string, one of reliable, best_effort'),
+    ({'rate': 30}, 'parameter rate: 30 is integer, expected double from 0.0 to 10000.0; write it '
+                   'with a decimal point'),
+    ({'loop': '"yes"'}, "parameter loop: 'yes' is string, expected bool"),
+    ({'use_sim_time': 3}, 'use_sim_time'),
     ({'horizontal_fov': 180.0}, 'parameter horizontal_fov'),
     ({'stamps_file': '/nowhere/stamps.txt', 'wait_for_subscribers': 0}, '/nowhere/stamps.txt')])
 def test_bad_parameters_are_named(node_process: Callable, clip: Path, parameters: dict,
@@ -155,3 +160,24 @@ def test_bad_parameters_are_named(node_process: Callable, clip: Path, parameters
     assert node.wait(30) == 2
     assert complaint in node.output
     assert 'Traceback' not in node.output
+
+
+def test_a_parameter_file_that_is_not_there_is_named(node_process: Callable) -> None:
+    node = node_process('video_publisher', '--ros-args', '--params-file', '/no/such/file.yaml',
+                        exit_codes=(2,))
+    assert node.wait(30) == 2
+    assert '/no/such/file.yaml' in node.output
+    assert 'Traceback' not in node.output
+
+
+def test_its_parameters_are_declared_from_the_table(node_process: Callable, clip: Path) -> None:
+    node = node_process('video_publisher', *options(clip))
+    node.wait_for_output('waiting: 0 of 1')
+    with Listener() as ear:
+        client = ear.node.create_client(DescribeParameters, 'video_publisher/describe_parameters')
+        assert client.wait_for_service(30)
+        future = client.call_async(DescribeParameters.Request(names=['rate', 'jpeg_quality']))
+        assert ear.spin_until(future.done)
+        rate, quality = future.result().descriptors
+    assert rate.read_only and rate.floating_point_range[0].to_value == 10000.0
+    assert not quality.read_only and quality.integer_range[0].to_value == 100
