@@ -19,24 +19,22 @@ import time
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from lorat_ros.boxes import Box, check_init_box
+from lorat_ros.boxes import Box
 from lorat_ros.models.catalog import find_bundle
-from lorat_ros.overlay import contact_sheet
 from lorat_ros.tools import demo_report
-from lorat_ros.tools.frames import find_truth, first_box, FramesError, open_frames, parse_box, \
-    read_boxes
+from lorat_ros.tools.demo_sheet import SHEET_NAME, write_sheet
+from lorat_ros.tools.frames import first_box, FramesError, open_frames
 from lorat_ros.tools.graph import Graph, GraphError, ros_is_there
-from lorat_ros.tools.recording import BOXES_NAME, FrameRecord, load_recording, READY, \
-    Recording, RECORDING_NAME, VIDEO_NAME
+from lorat_ros.tools.recording import BOXES_NAME, load_recording, READY, RECORDING_NAME, \
+    VIDEO_NAME
 from lorat_ros.tools.scene import cached_scene
+from lorat_ros.tools.target_arguments import add_target_arguments, target_of
 
 HELP = 'watch a real ROS 2 graph follow a target'
-SHEET_NAME, SUMMARY_NAME, STAMPS_NAME = 'contact_sheet.png', 'summary.json', 'stamps.txt'
-PICTURES = 12
+SUMMARY_NAME, STAMPS_NAME = 'summary.json', 'stamps.txt'
 START_TIMEOUT = 90.0  # seconds until the tracker waits for its first frame
 STALL_TIMEOUT = 60.0  # seconds without a published frame
 
@@ -56,10 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the subcommand."""
     parser.add_argument('--video', metavar='PATH', help='video file or folder of frames; '
                         'default: the own rendered scene')
-    parser.add_argument('--init', metavar='x,y,w,h', help='the target in the first frame; '
-                        'default: first line of the truth; --init=-5,y,w,h if x is negative')
-    parser.add_argument('--truth', metavar='FILE', help='boxes of all frames, x,y,w,h a line; '
-                        'default: groundtruth.txt in or beside the video, if it is there')
+    add_target_arguments(parser)
     parser.add_argument('--min-overlap', type=float, metavar='IOU', help='fail below this mean '
                         f'overlap with the truth; {demo_report.MIN_OVERLAP} for the own scene')
     parser.add_argument('--model', default='', help='name or folder of a bundle; see lorat models')
@@ -112,15 +107,10 @@ def _own_clip(args: argparse.Namespace) -> Clip:
 
 def _users_clip(args: argparse.Namespace) -> Clip:
     frames = open_frames(args.video, args.rate)
-    truth_path = args.truth or find_truth(frames.path)
-    truth = read_boxes(truth_path) if truth_path else None
-    if args.init is None and truth is None:
-        raise FramesError('no target: give --init x,y,w,h (pixels of the first frame), or --truth')
-    if args.min_overlap is not None and truth is None:
+    target = target_of(frames, args.init, args.truth)
+    if args.min_overlap is not None and target.truth is None:
         raise FramesError('--min-overlap needs --truth FILE')
-    box = parse_box(args.init) if args.init else first_box(truth, str(truth_path))
-    box = check_init_box(box, frames.size_wh)
-    return Clip(frames.path.absolute(), frames.fps, len(frames), box, truth,
+    return Clip(frames.path.absolute(), frames.fps, len(frames), target.init_box, target.truth,
                 demo_report.Limits(overlap=args.min_overlap))
 
 
@@ -179,12 +169,23 @@ def _read_stamps(path: Path) -> list[int]:
     return [int(line.split()[1]) for line in lines if len(line.split()) == 2]
 
 
+def _missing(output: Path) -> list[str]:
+    """Return one line per picture file that a run has to leave behind and did not."""
+    wanted = [output / VIDEO_NAME, output / SHEET_NAME]
+    return [f'{path} is missing or empty: no debug image was recorded, or the disk is full; see '
+            f"{output / 'logs' / 'recorder.log'}"
+            for path in wanted if not path.is_file() or path.stat().st_size == 0]
+
+
 def _conclude(clip: Clip, output: Path, stamps: list[int]) -> int:
+    """Measure, write and print everything; returns the exit status."""
     recording = load_recording(output)
     report = demo_report.make_report(recording, stamps, clip.truth, clip.limits)
+    write_sheet(output, recording, stamps, np.empty((0, 4)) if clip.truth is None else clip.truth,
+                clip.fps)
+    report.failures += _missing(output)
     summary = {'clip': str(clip.path), 'init_box': list(clip.init_box), **report.to_json()}
     (output / SUMMARY_NAME).write_text(json.dumps(summary, indent=2) + '\n')
-    _write_sheet(clip, recording, stamps, output)
     print(f'\n{demo_report.table(report)}\n')
     print(f'  {output / VIDEO_NAME}, {output / SHEET_NAME}, {output / SUMMARY_NAME}')
     for failure in report.failures:
@@ -192,49 +193,3 @@ def _conclude(clip: Clip, output: Path, stamps: list[int]) -> int:
     if not report.failures:
         print('  passed')
     return 1 if report.failures else 0
-
-
-def _write_sheet(clip: Clip, recording: Recording, stamps: list[int], output: Path) -> None:
-    """Write a contact sheet of the recorded debug images."""
-    index_of = {stamp: index for index, stamp in enumerate(stamps)}
-    places = {place: index_of[stamp] for place, stamp in enumerate(recording.pictures)
-              if stamp in index_of}
-    if not places:
-        return
-    captions = _captions(clip, demo_report.by_frame(recording, stamps))
-    capture = cv2.VideoCapture(str(output / VIDEO_NAME))
-    images, words = [], []
-    wanted = _chosen(list(places), [place for place, index in places.items()
-                                    if 'lost' in captions[index]])
-    for place in range(max(wanted) + 1):
-        good, image = capture.read()
-        if not good:
-            break
-        if place in wanted:
-            images.append(image)
-            words.append(captions[places[place]])
-    capture.release()
-    if images:
-        cv2.imwrite(str(output / SHEET_NAME), contact_sheet(images, 4, 1600, words))
-
-
-def _chosen(places: list[int], lost: list[int]) -> set[int]:
-    """Return about PICTURES places, evenly spread; one is in the middle of what was lost."""
-    even = [places[i] for i in np.linspace(0, len(places) - 1, PICTURES).round().astype(int)]
-    for middle in lost[len(lost) // 2:len(lost) // 2 + 1]:
-        even[int(np.argmin(np.abs(np.array(even) - middle)))] = middle
-    return set(even)
-
-
-def _captions(clip: Clip, frames: list[Optional[FrameRecord]]) -> list[str]:
-    """Return a line for every frame: when it was, and how it went."""
-    truth = clip.truth if clip.truth is not None else np.empty((0, 4))
-    iou = demo_report.overlaps(frames, truth)
-    lines = []
-    for index, frame in enumerate(frames):
-        hidden = index < len(truth) and np.isnan(truth[index]).any()
-        parts = [f'frame {index}', f'{index / clip.fps:.1f} s', 'hidden' if hidden else '',
-                 frame.status if frame and frame.box is None else '',
-                 f'overlap {iou[index]:.2f}' if iou[index] > 0 else '']
-        lines.append('   '.join(part for part in parts if part))
-    return lines

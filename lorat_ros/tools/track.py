@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from lorat_ros.boxes import Box, check_init_box, iou_xywh
+from lorat_ros.boxes import Box, iou_xywh
 from lorat_ros.overlay import draw_overlay
 from lorat_ros.target.status import TargetState, TargetStatus
-from lorat_ros.tools.frames import find_truth, first_box, Frames, FramesError, open_frames, \
-    parse_box, read_boxes
+from lorat_ros.tools.frames import Frames, FramesError, open_frames
+from lorat_ros.tools.target_arguments import add_target_arguments, ClipTarget, target_of
 from lorat_ros.tracking.tracker import load_tracker, Tracker, TrackResult
 
 HELP = 'follow a target through a video or a folder of frames'
@@ -35,10 +35,7 @@ class Step(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the subcommand."""
     parser.add_argument('video', metavar='VIDEO|FOLDER', help='video file or folder of frames')
-    parser.add_argument('--init', metavar='x,y,w,h', help='the target in the first frame, pixels; '
-                        'default: first line of the truth; --init=-5,y,w,h if x is negative')
-    parser.add_argument('--truth', metavar='FILE', help='boxes of all frames, x,y,w,h a line; '
-                        'default: groundtruth.txt in or beside the video, if it is there')
+    add_target_arguments(parser)
     parser.add_argument('--model', help='name or folder of a bundle; see lorat models')
     parser.add_argument('--engine', default='auto', help='what runs the model')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads of the engine')
@@ -51,16 +48,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns 0, or 2 after one line on stderr."""
     try:
         frames = open_frames(args.video)
-        truth_path = args.truth or find_truth(frames.path)
-        truth = read_boxes(truth_path) if truth_path else None
-        if args.init is None and truth is None:
-            raise FramesError('no target: give --init x,y,w,h (pixels of the first frame), or '
-                              '--truth FILE')
-        box = parse_box(args.init) if args.init else first_box(truth, str(truth_path))
-        box = check_init_box(box, frames.size_wh)
+        target = target_of(frames, args.init, args.truth)
         _check_outputs(args)
         tracker = load_tracker(args.model, args.engine, args.threads)
-        _follow(frames, box, truth, tracker, args)
+        _follow(frames, target, tracker, args)
     except (ValueError, OSError, RuntimeError) as error:
         print(f'lorat track: {error}', file=sys.stderr)
         return 2
@@ -76,9 +67,10 @@ def _check_outputs(args: argparse.Namespace) -> None:
             raise FramesError(f'{path}: the folder {path.parent} does not exist, make it first')
 
 
-def _follow(frames: Frames, box: Box, truth: Optional[np.ndarray], tracker: Tracker,
+def _follow(frames: Frames, target: ClipTarget, tracker: Tracker,
             args: argparse.Namespace) -> None:
     """Track, write what is asked for, print the figures."""
+    box, truth = target
     results: list[TrackResult] = []
     lines = [_line(box, 1.0)]
     lost = 0
