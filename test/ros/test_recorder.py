@@ -42,9 +42,10 @@ class Speaker(Listener):
         self.boxes = self.listen(Detection2D, '~/init_box')
 
     def say(self, state: str, stamp: int = 1, **values: str) -> None:
-        """Publish a status."""
+        """Publish a status; its message is for people."""
         self._status.publish(DiagnosticArray(header=header(stamp), status=[
-            diagnostic_status('lorat_tracker: target', b'\0', state, {'state': state, **values})]))
+            diagnostic_status('lorat_tracker: target', b'\0', f'{state}, in words',
+                              {'state': state, **values})]))
 
     def report(self, name: str, **values: str) -> None:
         """Publish diagnostics."""
@@ -64,6 +65,10 @@ class Speaker(Listener):
                                and self._pictures.get_subscription_count()
                                and self._diagnostics.get_subscription_count())
         self.spin(0.5)  # the other side may learn of it a little later
+
+    def is_heard(self) -> bool:
+        """Whether somebody listens to the status."""
+        return self._status.get_subscription_count() > 0
 
     def leave(self) -> None:
         """Take the camera away."""
@@ -88,7 +93,8 @@ def test_the_box_is_sent_once_the_tracker_is_active_and_then_it_is_ready(
     with Speaker() as tracker:
         tracker.say('idle', lifecycle='inactive', init='none yet')
         recorder = node_process('recorder', *options(tmp_path))
-        assert not tracker.spin_until(lambda: tracker.boxes, 2.5)  # an inactive node refuses it
+        assert tracker.spin_until(tracker.is_heard)
+        assert not tracker.spin_until(lambda: tracker.boxes, 1.0)  # an inactive node refuses it
         tracker.say('idle', lifecycle='active', init='accepted: an earlier box')
         assert tracker.spin_until(lambda: tracker.boxes)
         assert box_of(tracker.boxes[0]) == INIT
@@ -141,7 +147,8 @@ def recording(node_process: Callable, tmp_path: Path) -> Path:
             tracker.say('tracking' if box else 'lost', stamp, lifecycle='active')
             tracker.spin(0.15)
         tracker.report('lorat_tracker: engine', model='kestrel', **{'x p50/p95 [ms]': '1 / 2'})
-        tracker.report('other_node: engine', model='nobody')
+        for stranger in ('other_node', 'lorat_tracker_2', 'front/lorat_tracker'):
+            tracker.report(f'{stranger}: engine', model='nobody')
         tracker.spin(0.3)
         tracker.leave()
         assert tracker.spin_until(lambda: recorder.returncode is not None)
@@ -172,6 +179,20 @@ def test_what_is_kept(recording: Path) -> None:
     assert levels == [2, 3, 4, 5]
 
 
+def test_a_video_that_cannot_be_written_ends_it(node_process: Callable, tmp_path: Path) -> None:
+    (tmp_path / 'annotated.mp4').mkdir()  # nobody can write a file over it
+    with Speaker() as tracker:
+        tracker.say('idle', lifecycle='active')
+        recorder = node_process('recorder', *options(tmp_path, (0.0,) * 4), exit_codes=(1,))
+        recorder.wait_for_output(READY)
+        tracker.await_recorder()
+        tracker.answer(2, INIT)
+        assert tracker.spin_until(lambda: recorder.returncode == 1)
+    assert f'{tmp_path}/annotated.mp4: this OpenCV cannot write mp4 there' in recorder.output
+    assert 'Traceback' not in recorder.output
+    assert (tmp_path / 'recording.json').exists()
+
+
 def test_ctrl_c_keeps_what_was_heard(node_process: Callable, tmp_path: Path) -> None:
     with Speaker() as tracker:
         tracker.say('idle', lifecycle='active')
@@ -179,7 +200,7 @@ def test_ctrl_c_keeps_what_was_heard(node_process: Callable, tmp_path: Path) -> 
         recorder.wait_for_output(READY)
         tracker.await_recorder()
         tracker.answer(2, INIT)
-        tracker.spin(1.0)
+        tracker.spin(0.5)
         assert recorder.stop() == 0
         assert not tracker.boxes
     assert len(json.loads((tmp_path / 'recording.json').read_text())['frames']) == 1

@@ -43,11 +43,11 @@ def scene(cache: Path) -> Scene:
 
 @pytest.fixture(scope='module')
 def short_clip(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scene's first 40 frames with their truth, as a user's folder."""
+    """The scene's first 20 frames with their truth, as a user's folder."""
     folder = tmp_path_factory.mktemp('short')
-    for frame in sorted(scene.images.iterdir())[:40]:
+    for frame in sorted(scene.images.iterdir())[:20]:
         (folder / frame.name).symlink_to(frame)
-    np.savetxt(folder / 'groundtruth.txt', scene.boxes[:40], '%.3f', ',')
+    np.savetxt(folder / 'groundtruth.txt', scene.boxes[:20], '%.3f', ',')
     return folder
 
 
@@ -95,7 +95,7 @@ def test_ones_own_video_with_truth(cache: Path, short_clip: Path, tmp_path: Path
     assert done.returncode == 1  # nobody is as good as that
     assert 'mean overlap with the truth is' in done.stderr and '0.999' in done.stderr
     summary = json.loads((tmp_path / 'summary.json').read_text())
-    assert summary['processed'] == 40 and summary['overlap_frames'] == 39
+    assert summary['processed'] == 20 and summary['overlap_frames'] == 19
     assert len(summary['failures']) == 1
 
 

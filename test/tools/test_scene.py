@@ -22,6 +22,12 @@ def studio() -> Studio:
     return Studio()
 
 
+@pytest.fixture
+def painted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scenery need not be painted again for every cache: it is the same every time."""
+    monkeypatch.setattr(scene, 'Studio', lambda: studio)
+
+
 def orange(image: np.ndarray) -> np.ndarray:
     """Mask (height, width) of the target's paint, which nothing else in the scene has."""
     hue, saturation, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2HSV))
@@ -105,6 +111,7 @@ def test_look_alikes_come_close() -> None:
     assert sum(distance < 50 for distance in closest.values()) >= 2, closest
 
 
+@pytest.mark.usefixtures('painted')
 def test_the_cache_is_filled_once_and_repaired(tmp_path: Path,
                                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scene_motion, 'LENGTH', 3)  # the rest of the clip is not needed here
@@ -119,12 +126,14 @@ def test_the_cache_is_filled_once_and_repaired(tmp_path: Path,
     assert not list(tmp_path.glob('.scene-*'))
 
 
+@pytest.mark.usefixtures('painted')
 def test_the_cache_lies_where_xdg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     monkeypatch.setattr(scene_motion, 'LENGTH', 1)
     assert cached_scene().images.is_relative_to(tmp_path / 'lorat_ros')
 
 
+@pytest.mark.usefixtures('painted')
 def test_a_clip_of_another_version_is_replaced(tmp_path: Path,
                                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scene_motion, 'LENGTH', 1)
