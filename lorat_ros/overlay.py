@@ -1,21 +1,22 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Drawing: what a tracker sees, on a copy of the image, and contact sheets of such pictures.
+"""
+Drawing: what a tracker sees, on a copy of the image, and contact sheets of such pictures.
 
 Every size follows the image (a 320 x 240 picture and a 4K one look alike), every colour follows
 the status. Boxes are (x, y, w, h) in pixels; None or a box with a nan is simply not drawn.
 """
-
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Optional
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-Box = Sequence[float]
+from lorat_ros.boxes import Box
+
 Colour = tuple[int, int, int]
 
 
@@ -70,21 +71,18 @@ def draw_overlay(
     fps: Optional[float] = None,
     name: str = '',
 ) -> np.ndarray:
-    """Return a copy of `image` with the tracker's state drawn on it.
+    """
+    Return a copy of `image` with the tracker's state drawn on it.
 
-    Args:
-        image: uint8 (height, width, 3), BGR, any strides; it is not written to.
-        box: the target, (x, y, w, h) in pixels; solid while tracking, dashed otherwise.
-        search_window: the region the tracker looked at, (x, y, w, h).
-        truth: the known box, drawn thin and white.
-        score: in [0, 1], shown on the box's label and on the plate.
-        status: tracking, coasting, lost, idle or building_engine; it picks the colour.
-        fps: frames per second, shown on the plate.
-        name: what the target is called, shown on the box's label.
-
-    Raises:
-        ValueError: the image is not uint8 (height, width, 3).
-
+    :param image: uint8 (height, width, 3), BGR, any strides; it is not written to.
+    :param box: the target, (x, y, w, h) in pixels; solid while tracking, dashed otherwise.
+    :param search_window: the region the tracker looked at, (x, y, w, h).
+    :param truth: the known box, drawn thin and white.
+    :param score: in [0, 1], shown on the box's label and on the plate.
+    :param status: tracking, coasting, lost, idle or building_engine; it picks the colour.
+    :param fps: frames per second, shown on the plate.
+    :param name: what the target is called, shown on the box's label.
+    :raises ValueError: the image is not uint8 (height, width, 3).
     """
     canvas = _copy_of(image)
     if canvas.size == 0:
@@ -111,17 +109,15 @@ def contact_sheet(
     width: int = 1600,
     captions: Sequence[str] = (),
 ) -> np.ndarray:
-    """Return one picture with all `images` in reading order.
+    """
+    Return one picture with all `images` in reading order.
 
-    Args:
-        images: uint8 (height, width, 3) BGR each; sizes may differ, each is fitted into its tile.
-        columns: tiles in a row, at least 1 (no more are used than there are images).
-        width: of the whole sheet, pixels.
-        captions: one line under each image, may be shorter than `images`.
-
-    Raises:
-        ValueError: no image at all, columns below 1, or a width too small for the columns.
-
+    :param images: uint8 (height, width, 3) BGR each; sizes may differ, each is fitted into its
+        tile.
+    :param columns: tiles in a row, at least 1 (no more are used than there are images).
+    :param width: of the whole sheet, pixels.
+    :param captions: one line under each image, may be shorter than `images`.
+    :raises ValueError: no image at all, columns below 1, or a width too small for the columns.
     """
     if not images:
         raise ValueError('contact_sheet got no image, expected at least one')
@@ -179,7 +175,8 @@ def _words(*parts: str) -> str:
 
 
 def _corner_points(canvas: np.ndarray, box: Box) -> np.ndarray:
-    """Corners (4, 2) clockwise from the top left, pulled in to just outside the image.
+    """
+    Corners (4, 2) clockwise from the top left, pulled in to just outside the image.
 
     OpenCV's fixed-point coordinates overflow far outside; what lies there is not seen anyway.
     """
@@ -202,7 +199,8 @@ def _lines(canvas: np.ndarray, lines: Sequence[np.ndarray], colour: Colour, thic
 
 def _outline(canvas: np.ndarray, box: Box, colour: Colour, thickness: int, dash: float,
              arm: int = 0) -> None:
-    """A rectangle, dashed if `dash` is not 0, its corners `arm` pixels thick if `arm` is not 0.
+    """
+    A rectangle, dashed if `dash` is not 0, its corners `arm` pixels thick if `arm` is not 0.
 
     A dark rim under all of it keeps it visible on any background.
     """

@@ -115,7 +115,7 @@ def _video(path: Path, frames: Frames, stack: ExitStack) -> cv2.VideoWriter:
 
 def _picture(step: Step, init_box: Box, truth: Optional[np.ndarray], index: int,
              size_wh: tuple[int, int]) -> np.ndarray:
-    known = truth[index] if truth is not None and index < len(truth) else None
+    known = tuple(truth[index]) if truth is not None and index < len(truth) else None
     result = step.result
     drawn = draw_overlay(
         step.image, box=result.box if result else init_box, truth=known,
