@@ -22,7 +22,15 @@ COMPRESSED_FORMAT = 'bgr8; jpeg compressed bgr8'  # as image_transport writes it
 
 
 class ImageError(ValueError):
-    """An image message that cannot be used; the message names value, expectation and cure."""
+    """An image message that cannot be used; the message names value, expectation and cure.
+
+    ``kind`` says in a few words what is wrong, the same for each frame that has this fault: what
+    differs from one to the next, like a count of bytes, is in the message only.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class _Encoding(NamedTuple):
@@ -96,7 +104,7 @@ def view_of(message: Image) -> np.ndarray:
         :data:`ENCODINGS`.
     """
     if message.encoding not in ENCODINGS:
-        raise ImageError(_unknown(message.encoding))
+        raise ImageError('unknown encoding', _unknown(message.encoding))
     encoding = ENCODINGS[message.encoding]
     _check_layout(message, encoding)
     pixel_type = np.dtype(('>' if message.is_bigendian else '<') + encoding.pixel_type)
@@ -126,18 +134,20 @@ def _check_layout(message: Image, encoding: _Encoding) -> None:
     width, height, step = message.width, message.height, message.step
     size = f'{width}x{height} {message.encoding}'
     if width == 0 or height == 0:
-        raise ImageError(f'image is {size}, expected at least 1x1: check the camera driver or '
-                         'the node that crops or scales')
+        raise ImageError('no size', f'image is {size}, expected at least 1x1: check the camera '
+                         'driver or the node that crops or scales')
     if encoding.channels == 2 and width % 2:
-        raise ImageError(f'image is {size}, expected an even width: two YUV pixels share their '
-                         'colour; publish an even width or another encoding')
+        raise ImageError('odd width', f'image is {size}, expected an even width: two YUV pixels '
+                         'share their colour; publish an even width or another encoding')
     if step < width * encoding.pixel_bytes:
         raise ImageError(
+            'short step',
             f'image of {size} has step {step}, expected at least {width * encoding.pixel_bytes} '
             f'(width x {encoding.pixel_bytes} bytes): the publisher must set step to the bytes '
             'of one row')
     if len(message.data) != step * height:
         raise ImageError(
+            'wrong length',
             f'image of {size} has {len(message.data)} bytes of data, expected {step * height} '
             f'(step {step} x height): the publisher must send whole rows of that step')
 
@@ -147,27 +157,28 @@ def _decode(message: CompressedImage) -> np.ndarray:
     data = bytes(message.data)
     what = f'compressed image (format {message.format!r}, {len(data)} bytes)'
     if not data:
-        raise ImageError(f'{what} is empty, expected a whole JPEG or PNG file: check the '
-                         'publisher')
+        raise ImageError('empty', f'{what} is empty, expected a whole JPEG or PNG file: check '
+                         'the publisher')
     if 'compressedDepth' in message.format:
-        raise ImageError(f'{what} is a depth image, expected JPEG or PNG colour: remap `image` '
-                         'to a colour camera')
+        raise ImageError('depth', f'{what} is a depth image, expected JPEG or PNG colour: remap '
+                         '`image` to a colour camera')
     if data.startswith(JPEG_START) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN):
         # Within a scan 0xff is always followed by a stuffed 0, so that the end marker cannot
         # occur by chance; a thumbnail's own end marker lies before the last scan.
-        raise ImageError(f'{what} is a truncated JPEG: no end marker after its last scan, '
-                         'expected the whole file; check the link or the buffer of the publisher')
+        raise ImageError('truncated JPEG', f'{what} is a truncated JPEG: no end marker after its '
+                         'last scan, expected the whole file; check the link or the buffer of the '
+                         'publisher')
     if data.startswith(PNG_START) and PNG_END not in data[-64:]:
-        raise ImageError(f'{what} is a truncated PNG: no IEND chunk at its end, expected the '
-                         'whole file; check the link or the buffer of the publisher')
+        raise ImageError('truncated PNG', f'{what} is a truncated PNG: no IEND chunk at its end, '
+                         'expected the whole file; check the link or the buffer of the publisher')
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # a size beyond OpenCV's limits, for one
-        raise ImageError(f'{what} cannot be decoded ({error}), expected JPEG or PNG: check the '
-                         'publisher') from error
+        raise ImageError('undecodable', f'{what} cannot be decoded ({error}), expected JPEG or '
+                         'PNG: check the publisher') from error
     if image is None:
-        raise ImageError(f'{what} cannot be decoded, expected JPEG or PNG: check the publisher, '
-                         'or set image_transport to raw')
+        raise ImageError('undecodable', f'{what} cannot be decoded, expected JPEG or PNG: check '
+                         'the publisher, or set image_transport to raw')
     return image
 
 
@@ -175,15 +186,15 @@ def _through_cv_bridge(message: Image) -> np.ndarray:
     try:
         from cv_bridge import CvBridge
     except ImportError:
-        raise ImageError(_unknown(message.encoding)) from None
+        raise ImageError('unknown encoding', _unknown(message.encoding)) from None
     if message.width == 0 or message.height == 0:
-        raise ImageError(f'image is {message.width}x{message.height} {message.encoding}, expected '
-                         'at least 1x1: check the camera driver')
+        raise ImageError('no size', f'image is {message.width}x{message.height} '
+                         f'{message.encoding}, expected at least 1x1: check the camera driver')
     try:
         return CvBridge().imgmsg_to_cv2(message, desired_encoding='bgr8')
     except Exception as error:  # what it raises depends on how it was built
-        raise ImageError(f'{_unknown(message.encoding)} (cv_bridge is installed and says: '
-                         f'{error})') from error
+        raise ImageError('unknown encoding', f'{_unknown(message.encoding)} (cv_bridge is '
+                         f'installed and says: {error})') from error
 
 
 def _unknown(encoding: str) -> str:

@@ -8,6 +8,7 @@ meanwhile replaces what waits. The executor stays free for services.
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Generic, Optional, TypeVar
 
@@ -47,7 +48,8 @@ class Mailbox(Generic[Item]):
 class Worker(Generic[Item]):
     """Runs ``work`` on the newest item, one after the other, in a thread of its own.
 
-    An exception in ``work`` is handed to ``on_error`` and ends nothing but that item.
+    An exception in ``work`` is handed to ``on_error`` and ends nothing but that item; one in
+    ``on_error`` itself is printed.
     """
 
     def __init__(self, work: Callable[[Item], None],
@@ -71,4 +73,10 @@ class Worker(Generic[Item]):
             try:
                 self._work(item)
             except Exception as error:  # one bad frame must not end the node
-                self._on_error(error)
+                self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        try:
+            self._on_error(error)
+        except Exception:  # nor must the complaint about it
+            traceback.print_exc()

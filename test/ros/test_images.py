@@ -207,6 +207,16 @@ def test_a_file_that_was_cut_off_is_refused(suffix: str, share: float) -> None:
             to_bgr(CompressedImage(format=suffix, data=cut))
 
 
+def test_files_cut_off_at_different_places_are_of_one_kind() -> None:
+    raised = []
+    for length in (700, 800):
+        with pytest.raises(ImageError) as error:
+            to_bgr(CompressedImage(format='jpeg', data=compressed('jpg')[:length]))
+        raised.append(error.value)
+    assert str(raised[0]) != str(raised[1])
+    assert [error.kind for error in raised] == ['truncated JPEG'] * 2
+
+
 @pytest.mark.parametrize(('format_', 'data', 'error'), [
     ('jpeg', b'', 'is empty'),
     ('jpeg', b'this is no image at all', 'cannot be decoded'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from lorat_ros.ros.worker import Mailbox, Worker
 
 PATIENCE = 20.0
@@ -72,6 +73,28 @@ def test_an_error_ends_nothing_but_that_item() -> None:
     assert done.wait(PATIENCE)
     worker.stop()
     assert [str(error) for error in errors] == ['bad']
+
+
+def test_an_error_in_the_complaint_ends_nothing_either(capsys: pytest.CaptureFixture) -> None:
+    done = threading.Event()
+
+    def work(item: str) -> None:
+        if item == 'bad':
+            raise ValueError(item)
+        done.set()
+
+    complained = threading.Event()
+
+    def on_error(error: Exception) -> None:
+        complained.set()
+        raise RuntimeError('the log is full')
+    worker = Worker(work, on_error)
+    worker.give('bad')
+    assert complained.wait(PATIENCE)
+    worker.give('good')
+    assert done.wait(PATIENCE)
+    worker.stop()
+    assert 'the log is full' in capsys.readouterr().err
 
 
 def test_after_stop_nothing_is_worked_on() -> None:
