@@ -59,6 +59,22 @@ class Eyes:
             self._node.get_logger().warning(f'{reason} ({silence:.0f} s)')
         return reason
 
+    def silence(self) -> tuple[str, float]:
+        """Say what has not come for too long and for how many seconds; empty if all is well.
+
+        Either images do not come, or nothing comes of them: both make the last result old.
+        """
+        now, patience = time.monotonic(), self._parameters['image_timeout']
+        for what, seconds in (('no image', self._health.silence(now, self._opened)),
+                              ('no usable image', self._health.unprocessed(now, self._opened))):
+            if seconds > patience:
+                return what, seconds
+        return '', 0.0
+
+    def begin_again(self) -> None:
+        """Count silence from now on: there was a pause."""
+        self._opened = time.monotonic()
+
     def _on_image(self, message: ImageMessage) -> None:
         self._health.count_received(
             dropped=self._worker.give(Frame(message, time.perf_counter())))
@@ -67,7 +83,8 @@ class Eyes:
         if not self._node.context.ok():  # the graph is gone: the frame is not to blame
             return
         self._health.count_failed(error)
-        if self._errors.allows(str(error)):
+        kind = error.kind if isinstance(error, ImageError) else type(error).__name__
+        if self._errors.allows(kind):
             text = str(error) if isinstance(error, ImageError) else ''.join(
                 traceback.format_exception(type(error), error, error.__traceback__))
             self._node.get_logger().error(f'a frame could not be used: {text}')

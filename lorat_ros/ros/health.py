@@ -29,6 +29,7 @@ class Health:
     def __init__(self) -> None:
         self.received = self.processed = self.dropped = self.failed = 0
         self.last_image: Optional[float] = None  # monotonic seconds
+        self.last_result: Optional[float] = None  # monotonic seconds
         self.picture = 'none yet'
         self._last_error, self._error_time = '', -math.inf
         self._stages: dict[str, deque[float]] = {}
@@ -44,7 +45,8 @@ class Health:
         """Take note of a frame whose result is out, with milliseconds by stage."""
         self.processed += 1
         self.picture = picture
-        self._done.append(time.monotonic())
+        self.last_result = time.monotonic()
+        self._done.append(self.last_result)
         for stage, value in milliseconds.items():
             self._stages.setdefault(stage, deque(maxlen=WINDOW)).append(value)
 
@@ -65,6 +67,15 @@ class Health:
     def silence(self, now: float, since: float) -> float:
         """Seconds without an image, counted from ``since`` (monotonic) if there was none."""
         return now - max(since, self.last_image or since)
+
+    @property
+    def frame_age(self) -> Optional[float]:
+        """Seconds since the last result, None if there was none."""
+        return None if self.last_result is None else time.monotonic() - self.last_result
+
+    def unprocessed(self, now: float, since: float) -> float:
+        """Seconds without a result, counted from ``since`` (monotonic) if there was none."""
+        return now - max(since, self.last_result or since)
 
     def stages(self, names: Iterable[str] = ()) -> dict[str, str]:
         """Median and 95th percentile of each stage (or of these alone) as text, milliseconds."""
@@ -98,17 +109,19 @@ class Health:
 
 
 class RepeatFilter:
-    """Lets a message through when it is new, and again every few seconds."""
+    """Lets each kind of message through when it is new, and again every few seconds."""
 
     def __init__(self, period: float) -> None:
-        self._period, self._text, self._time = period, '', -math.inf
+        self._period, self._times = period, {}
 
-    def allows(self, text: str) -> bool:
-        """Whether to say this now."""
+    def allows(self, kind: str) -> bool:
+        """Whether to say this now; ``kind`` is what repetitions have in common."""
         now = time.monotonic()
-        if text == self._text and now - self._time < self._period:
+        self._times = {said: moment for said, moment in self._times.items()
+                       if now - moment < self._period}
+        if kind in self._times:
             return False
-        self._text, self._time = text, now
+        self._times[kind] = now
         return True
 
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 from std_msgs.msg import Header
 
-from lorat_ros.boxes import BoxError
+from lorat_ros.boxes import BoxError, check_box
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import to_bgr
 from lorat_ros.ros.init_request import PATIENCE, InitRequest
@@ -30,11 +30,29 @@ class Frame(NamedTuple):
     received: float
 
 
+class Said(NamedTuple):
+    """What there is to say of the target, all of one moment.
+
+    ``born`` is when the target was shown to us (monotonic seconds), None while there is none.
+    """
+
+    step: TargetStep = TargetStep()
+    init: str = NO_INIT
+    enabled: bool = True
+    born: Optional[float] = None
+
+    @property
+    def age(self) -> float:
+        """Seconds since the target was shown to us; 0.0 while there is none."""
+        return 0.0 if self.born is None else time.monotonic() - self.born
+
+
 class Pipeline:
     """Turns frames into detections, and takes in what people ask for meanwhile.
 
     One lock makes a frame's step and its publication one thing: when a request returns, nothing
-    that precedes it is published any more.
+    that precedes it is published any more. :attr:`said` is replaced as a whole and read without
+    the lock.
 
     :param target: whose life this is; nobody else may step it.
     :param publish: gets header and step of each processed frame at once.
@@ -50,27 +68,25 @@ class Pipeline:
         self._health, self._now = health, now
         self._lock = threading.Lock()
         self._request: Optional[InitRequest] = None
-        self.last = TargetStep()
-        self.init = NO_INIT
-        self.enabled = True
-
-    @property
-    def age(self) -> float:
-        """Seconds since the target was shown to us; 0.0 while there is none."""
-        return self._target.age
+        self.said = Said()
 
     def request_init(self, request: InitRequest) -> None:
-        """Ask for a new target; the latest request counts."""
+        """Ask for a new target; the latest request counts whose box can be one at all."""
         with self._lock:
+            try:
+                check_box(request.box)  # whether it overlaps, only the image can tell
+            except BoxError as error:
+                self._say(init=f'refused: {error}')
+                return
             self._request = request
-            self.init = f'waiting for a frame: {_box_text(request)}'
+            self._say(init=f'waiting for a frame: {_box_text(request)}')
 
-    def reset(self) -> None:
-        """Forget the target, and the request for one."""
+    def reset(self, init: str = FORGOTTEN) -> None:
+        """Forget the target, and the request for one; ``init`` is said of that."""
         with self._lock:
             self._request = None
             self._target.reset()
-            self.last, self.init = TargetStep(), FORGOTTEN
+            self._say(step=TargetStep(), init=init, born=None)
 
     def set_thresholds(self, score_lost: float, score_recover: float) -> None:
         """Change what counts as lost and as found again."""
@@ -80,18 +96,21 @@ class Pipeline:
     def enable(self, enabled: bool) -> None:
         """Pause or go on; nothing is published while paused."""
         with self._lock:
-            self.enabled = enabled
+            self._say(enabled=enabled)
 
     def process(self, frame: Frame) -> None:
         """Take one frame its whole way. Raises what the frame does not survive."""
+        if not self.said.enabled:  # nobody wants to know what is in it
+            return
         header = frame.message.header
         started = time.perf_counter()
         image = to_bgr(frame.message)
         converted = time.perf_counter()
         with self._lock:
-            if not self.enabled:
+            if not self.said.enabled:  # since a moment ago
                 return
-            self.last = step = self._advance(image, nanoseconds(header.stamp))
+            step, changes = self._advance(image, nanoseconds(header.stamp))
+            self._say(step=step, **changes)
             self._publish(header, step)
         done = time.perf_counter()
         age = (self._now() - nanoseconds(header.stamp)) / 1e6
@@ -102,32 +121,36 @@ class Pipeline:
             f'{image.shape[1]}x{image.shape[0]} {_encoding_of(frame.message)}')
         self._show(image, header, step)
 
-    def _advance(self, image: np.ndarray, stamp: int) -> TargetStep:
-        request = self._request
-        if request is None:
-            return self._target.step(image)
-        if not request.waits_for(stamp):
+    def _advance(self, image: np.ndarray, stamp: int) -> tuple[TargetStep, dict[str, Any]]:
+        """Return the frame's step, and what else has changed of :attr:`said`."""
+        request, changes = self._request, {}
+        if request is not None and not request.waits_for(stamp):
             self._request = None
             return self._start(request, image, stamp)
-        if request.is_stale:
+        if request is not None and request.is_stale:
             self._request = None
-            self.init = (f'refused: no frame came within {PATIENCE} s that is as new as the stamp '
-                         f'{_seconds(request.stamp)} of the box, the newest has '
-                         f'{_seconds(stamp)}: give the stamp of an image, or 0 for the next one')
-        return self._target.step(image)
+            changes['init'] = (
+                f'refused: no frame came within {PATIENCE} s that is as new as the stamp '
+                f'{_seconds(request.stamp)} of the box, the newest has {_seconds(stamp)}: give '
+                'the stamp of an image, or 0 for the next one')
+        return self._target.step(image), changes
 
-    def _start(self, request: InitRequest, image: np.ndarray, stamp: int) -> TargetStep:
+    def _start(self, request: InitRequest, image: np.ndarray, stamp: int
+               ) -> tuple[TargetStep, dict[str, Any]]:
         try:
             step = self._target.start(image, request.box, request.target_id)
-        except Exception as error:  # whatever is wrong with the new, the old goes on
-            self.init = f'refused: {error}'
-            if not isinstance(error, BoxError):
-                raise
-            return self._target.step(image)
+        except BoxError as error:  # whatever is wrong with the new, the old goes on
+            return self._target.step(image), {'init': f'refused: {error}'}
+        except Exception as error:
+            self._say(init=f'refused: {error}')
+            raise
         lag = request.lag(stamp)
         late = f', on a frame {lag:.3f} s newer than its stamp' if lag > 0 else ''
-        self.init = f'accepted: {_box_text(request)} as id {step.target_id!r}{late}'
-        return step
+        return step, {'born': time.monotonic(),
+                      'init': f'accepted: {_box_text(request)} as id {step.target_id!r}{late}'}
+
+    def _say(self, **changes: Any) -> None:
+        self.said = self.said._replace(**changes)
 
 
 def _box_text(request: InitRequest) -> str:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Optional
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.lifecycle import LifecycleNode
@@ -47,7 +49,12 @@ class DetectionPublishers:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """What `~/status` says. What only drifts (score, age) is no reason to say it again."""
+    """What `~/status` says. What only drifts (score, ages) is no reason to say it again.
+
+    ``silence`` says what has been missing for ``silent_for`` seconds, so that ``state`` is not of
+    the present; otherwise it is empty. ``frame_age`` are the seconds since the last frame was
+    processed, None if none was.
+    """
 
     state: TargetState
     target_id: str
@@ -57,11 +64,30 @@ class StatusReport:
     fault: str
     score: float
     age: float
+    silence: str = ''
+    silent_for: float = 0.0
+    frame_age: Optional[float] = None
 
     @property
     def news(self) -> tuple:
         """Everything that, when it changes, is said at once."""
-        return (self.state, self.target_id, self.init, self.enabled, self.lifecycle, self.fault)
+        return (self.state, self.target_id, self.init, self.enabled, self.lifecycle, self.fault,
+                self.silence)
+
+    @property
+    def level(self) -> bytes:
+        """ERROR for a fault of the node; WARN where the target is not seen, or nobody looks."""
+        if self.fault:
+            return DiagnosticStatus.ERROR
+        unseen = self.silence or self.state is TargetState.LOST
+        return DiagnosticStatus.WARN if unseen else DiagnosticStatus.OK
+
+    @property
+    def message(self) -> str:
+        """The state, and since when nobody could know better."""
+        if not self.silence:
+            return self.state.value
+        return f'{self.state.value}, {self.silence} for {self.silent_for:.1f} s'
 
 
 class StatusPublisher:
@@ -74,9 +100,14 @@ class StatusPublisher:
             DiagnosticArray, '~/status',
             QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL))
 
-    def publish(self, report: StatusReport, only_news: bool) -> None:
-        """Publish a report; with ``only_news`` nothing if it says nothing new."""
+    def publish(self, make_report: Callable[[], StatusReport], only_news: bool) -> None:
+        """Publish a report; with ``only_news`` nothing if it says nothing new.
+
+        :param make_report: called when it is our turn: a report that was made before may be older
+            than one that has been published meanwhile.
+        """
         with self._lock:
+            report = make_report()
             if only_news and report.news == self._said:
                 return
             self._said = report.news
@@ -84,14 +115,10 @@ class StatusPublisher:
                 self._node.get_clock().now().to_msg(), [self._status_of(report)]))
 
     def _status_of(self, report: StatusReport) -> DiagnosticStatus:
-        level = DiagnosticStatus.OK
-        if report.fault:
-            level = DiagnosticStatus.ERROR
-        elif report.state is TargetState.LOST:
-            level = DiagnosticStatus.WARN
         name = f'{self._node.get_fully_qualified_name().lstrip("/")}: target'
-        return diagnostic_status(name, level, report.state.value, {
+        frame_age = 'none yet' if report.frame_age is None else f'{report.frame_age:.2f}'
+        return diagnostic_status(name, report.level, report.message, {
             'state': report.state.value, 'id': report.target_id, 'score': f'{report.score:.4f}',
-            'age': f'{report.age:.2f}', 'init': report.init,
+            'age': f'{report.age:.2f}', 'frame_age': frame_age, 'init': report.init,
             'enabled': str(report.enabled).lower(), 'lifecycle': report.lifecycle,
             'fault': report.fault})

@@ -26,7 +26,7 @@ from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.malloc import keep_image_memory
 from lorat_ros.ros.messages import box_of, diagnostic_array, nanoseconds
 from lorat_ros.ros.parameters import FROM_MODEL, NO_BOX, Parameters
-from lorat_ros.ros.pipeline import NO_INIT, Pipeline
+from lorat_ros.ros.pipeline import NO_INIT, Pipeline, Said
 from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, StatusReport
 from lorat_ros.ros.running import serve
 from lorat_ros.target.status import TargetState, TargetStatus, thresholds_complaint
@@ -104,7 +104,7 @@ class TrackerNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and forget the target. Always SUCCESS."""
         self._close_eyes()
-        self._pipeline.reset()
+        self._pipeline.reset(NO_INIT)
         self._arrive('inactive')
         return super().on_deactivate(state)
 
@@ -157,7 +157,7 @@ class TrackerNode(LifecycleNode):
         self._eyes = None
 
     def _arrive(self, lifecycle: str) -> None:
-        self._lifecycle, self._fault = lifecycle, ''
+        self._lifecycle, self._fault, self._refusal = lifecycle, '', NO_INIT
         self._report()
 
     def _fail(self, what: str, error: Exception, cure: str) -> TransitionCallbackReturn:
@@ -198,6 +198,8 @@ class TrackerNode(LifecycleNode):
         response.success = self._pipeline is not None
         response.message = f'the node is {self._lifecycle}'
         if response.success:
+            if request.data and self._eyes is not None:
+                self._eyes.begin_again()
             self._pipeline.enable(request.data)
             response.message = 'tracking goes on' if request.data else 'paused'
             self._report(only_news=True)
@@ -231,6 +233,7 @@ class TrackerNode(LifecycleNode):
     def _watch_input(self) -> None:
         if self._eyes is not None:
             self._eyes.follow_publisher()
+            self._report(only_news=True)  # silence is news too
 
     def _report_health(self) -> None:
         name = self.get_fully_qualified_name().lstrip('/')
@@ -251,15 +254,19 @@ class TrackerNode(LifecycleNode):
         self._report()
 
     def _report(self, only_news: bool = False) -> None:
-        pipeline = self._pipeline
-        last = TargetStep() if pipeline is None else pipeline.last
-        enabled = pipeline is None or pipeline.enabled
-        seeing = enabled and self._lifecycle == 'active'
-        self._status.publish(StatusReport(
-            state=last.state if seeing else TargetState.IDLE, target_id=last.target_id,
-            init=pipeline.init if self._eyes is not None else self._refusal, enabled=enabled,
-            lifecycle=self._lifecycle, fault=self._fault, score=last.score,
-            age=0.0 if pipeline is None else pipeline.age), only_news)
+        self._status.publish(self._make_report, only_news)
+
+    def _make_report(self) -> StatusReport:
+        # Each is read once: the worker asks too, while the executor may put another in its place.
+        pipeline, eyes, lifecycle = self._pipeline, self._eyes, self._lifecycle
+        said = Said() if pipeline is None else pipeline.said
+        seeing = eyes is not None and said.enabled and lifecycle == 'active'
+        silence, silent_for = eyes.silence() if seeing else ('', 0.0)
+        return StatusReport(
+            state=said.step.state if seeing else TargetState.IDLE, target_id=said.step.target_id,
+            init=self._refusal if eyes is None else said.init, enabled=said.enabled,
+            lifecycle=lifecycle, fault=self._fault, score=said.step.score, age=said.age,
+            silence=silence, silent_for=silent_for, frame_age=self._health.frame_age)
 
 
 def main(args: Optional[Sequence[str]] = None) -> int:

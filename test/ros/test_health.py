@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from lorat_ros.ros.health import WINDOW, Health, RepeatFilter
 
@@ -66,7 +67,18 @@ def test_silence_counts_from_the_last_image_or_from_the_beginning() -> None:
     assert health.silence(health.last_image + 9.0, health.last_image + 8.0) == 1.0
 
 
+def test_frames_that_come_to_nothing_are_not_results() -> None:
+    health, now = Health(), time.monotonic()
+    health.count_received(dropped=False)
+    health.count_failed(ValueError('no engine'))
+    assert health.unprocessed(now + 3.0, now) == pytest.approx(3.0)
+    assert health.frame_age is None
+    health.count_processed({}, '')
+    assert health.unprocessed(health.last_result + 0.5, now - 100) == pytest.approx(0.5)
+    assert health.frame_age >= 0.0
+
+
 def test_a_repeated_message_waits_its_time() -> None:
     impatient, patient = RepeatFilter(0.0), RepeatFilter(3600.0)
     assert [impatient.allows('a'), impatient.allows('a')] == [True, True]
-    assert [patient.allows(text) for text in ('a', 'a', 'b', 'a')] == [True, False, True, True]
+    assert [patient.allows(kind) for kind in 'aabab'] == [True, False, True, False, False]

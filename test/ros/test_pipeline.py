@@ -3,6 +3,7 @@
 """One frame's way, with the shipped model and real messages, without a graph around it."""
 from __future__ import annotations
 
+import math
 import threading
 
 import numpy as np
@@ -11,7 +12,7 @@ from builtin_interfaces.msg import Time
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import ImageError, image_message
 from lorat_ros.ros.init_request import PATIENCE, InitRequest
-from lorat_ros.ros.pipeline import Frame, Pipeline
+from lorat_ros.ros.pipeline import FORGOTTEN, NO_INIT, Frame, Pipeline, Said
 from lorat_ros.target.status import TargetState, TargetStatus
 from lorat_ros.target.target import Target, TargetStep
 from lorat_ros.tracking.tracker import Tracker, load_tracker
@@ -43,7 +44,7 @@ class Line:
 
     def process(self, stamp: int = 0) -> TargetStep:
         self.pipeline.process(Frame(self.frame(stamp), 0.0))
-        return self.pipeline.last
+        return self.pipeline.said.step
 
 
 @pytest.fixture
@@ -75,9 +76,62 @@ def test_times_are_kept_by_stage_and_the_age_where_the_stamp_tells_it(line: Line
 def test_the_latest_of_two_requests_counts(line: Line) -> None:
     for name in ('first', 'second'):
         line.pipeline.request_init(InitRequest(TARGET, target_id=name))
-    assert line.pipeline.init.startswith('waiting for a frame: box x 120.0 y 90.0')
+    assert line.pipeline.said.init.startswith('waiting for a frame: box x 120.0 y 90.0')
     assert line.process().target_id == 'second'
-    assert line.pipeline.init == "accepted: box x 120.0 y 90.0 w 48.0 h 40.0 as id 'second'"
+    assert line.pipeline.said.init == "accepted: box x 120.0 y 90.0 w 48.0 h 40.0 as id 'second'"
+
+
+@pytest.mark.parametrize('bad', [(math.nan, 0.0, 9.0, 9.0), (1.0, 1.0, 0.0, 9.0)])
+def test_a_box_that_cannot_be_one_is_refused_at_once_and_the_waiting_one_stays(
+        line: Line, bad: tuple) -> None:
+    line.pipeline.request_init(InitRequest(TARGET, target_id='good'))
+    line.pipeline.request_init(InitRequest(bad, target_id='bad'))
+    assert line.pipeline.said.init.startswith('refused: init box')
+    assert line.process().target_id == 'good'
+    assert line.pipeline.said.init.startswith('accepted')
+
+
+def test_a_box_outside_of_the_image_is_refused_on_the_frame(line: Line) -> None:
+    line.pipeline.request_init(InitRequest(TARGET, target_id='good'))
+    line.process()
+    line.pipeline.request_init(InitRequest((9000.0, 0.0, 9.0, 9.0)))
+    assert line.pipeline.said.init.startswith('waiting')
+    assert line.process().target_id == 'good'
+    assert 'does not overlap' in line.pipeline.said.init
+
+
+def test_what_is_said_is_of_one_moment(tracker: Tracker) -> None:
+    """Step, init and age change together: nobody reads an accepted box without its target."""
+    told: list[Said] = []
+
+    class Witness(Pipeline):
+        """Keeps every word."""
+
+        @property
+        def said(self) -> Said:
+            return told[-1]
+
+        @said.setter
+        def said(self, word: Said) -> None:
+            told.append(word)
+    pipeline = Witness(Target(tracker, TargetStatus(0.0, 0.0)), lambda *_: None, lambda *_: None,
+                       Health(), lambda: 0)
+    pipeline.request_init(InitRequest(TARGET, target_id='a'))
+    pipeline.process(Frame(image_message(picture(), Header()), 0.0))
+    pipeline.reset('over')
+    assert [(word.init.split(':')[0], word.step.target_id, word.born is None)
+            for word in told] == [(NO_INIT, '', True), ('waiting for a frame', '', True),
+                                  ('accepted', 'a', False), ('over', '', True)]
+
+
+def test_while_paused_nothing_is_even_read(line: Line) -> None:
+    broken = line.frame()
+    broken.step = 1
+    line.pipeline.enable(False)
+    line.pipeline.process(Frame(broken, 0.0))
+    line.pipeline.enable(True)
+    with pytest.raises(ImageError):
+        line.pipeline.process(Frame(broken, 0.0))
 
 
 def test_a_bad_frame_leaves_target_and_request(line: Line) -> None:
@@ -98,7 +152,7 @@ def test_a_request_with_a_stamp_waits_and_then_gives_up(line: Line) -> None:
     stale = InitRequest(TARGET, stamp=100, target_id='b', received=patient.received - PATIENCE)
     line.pipeline.request_init(stale)
     assert line.process(99).target_id == 'a'
-    assert line.pipeline.init.startswith('refused: no frame came within')
+    assert line.pipeline.said.init.startswith('refused: no frame came within')
     assert line.process(200).target_id == 'a'
 
 
@@ -107,7 +161,7 @@ def test_reset_forgets_target_and_request(line: Line) -> None:
     line.process()
     line.pipeline.request_init(InitRequest(TARGET))
     line.pipeline.reset()
-    assert line.pipeline.last == TargetStep() and line.pipeline.age == 0.0
+    assert line.pipeline.said == Said(init=FORGOTTEN) and line.pipeline.said.age == 0.0
     assert line.process().state is TargetState.IDLE
 
 

@@ -72,6 +72,12 @@ def test_a_box_for_an_inactive_node_is_refused_with_the_cure(unconfigured: Clien
             DiagnosticStatus.WARN
     assert not unconfigured.reset()
     assert not unconfigured.enable(True)
+    # Once that is past, nothing of it is said any more, nor of a wish that nobody had.
+    for transition, lifecycle in (('configure', 'inactive'), ('activate', 'active'),
+                                  ('deactivate', 'inactive'), ('activate', 'active')):
+        assert unconfigured.transition(transition)
+        status = unconfigured.wait_for_status(lifecycle=lifecycle)
+        assert value_of(status, 'init') == 'none yet'
 
 
 # -- bundles ----------------------------------------------------------------------------------
@@ -194,9 +200,10 @@ def compressed(client: Client, suffix: str) -> CompressedImage:
 
 def test_compressed_images_follow_a_remap_and_start_with_the_parameter(node_process) -> None:
     x, y, w, h = TARGET
-    node_process('tracker_node', '--ros-args', '-p', 'image_transport:=compressed',
-                 '-r', 'image:=/front/picture', '-p', f'init_box:=[{x}, {y}, {w}, {h}]',
-                 '-p', 'image_timeout:=0.5', *ANY_SCORE)
+    process = node_process(
+        'tracker_node', '--ros-args', '-p', 'image_transport:=compressed',
+        '-r', 'image:=/front/picture', '-p', f'init_box:=[{x}, {y}, {w}, {h}]',
+        '-p', 'image_timeout:=0.5', *ANY_SCORE)
     client = Client('/lorat_tracker', '/front/picture/compressed', compressed=True)
     client.frame = lambda: compressed(client, 'jpg')
     client.wait_for_matches()
@@ -212,6 +219,17 @@ def test_compressed_images_follow_a_remap_and_start_with_the_parameter(node_proc
                                'truncated PNG')
         [after] = client.exchange(compressed(client, 'jpg')).detections
         assert after.id == detection.id
+    # A camera whose every frame is cut off, each at another place, does not flood the log.
+    for length in range(1000, 1040):
+        cut = compressed(client, 'jpg')
+        cut.data = cut.data[:length]
+        client.send(cut)
+        client.spin_for(0.05)
+    [after] = client.exchange(compressed(client, 'jpg')).detections
+    client.spin_for(1.5)  # until the next diagnostics
+    failed = int(value_of(client.health['image input'], 'failed'))
+    assert failed > 10
+    assert process.output.count('a frame could not be used') <= failed // 3
     client.close()
 
 

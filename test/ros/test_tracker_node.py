@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from lorat_ros.boxes import iou_xywh
 from lorat_ros.ros.images import to_bgr
 from lorat_ros.ros.messages import box_of
@@ -19,11 +20,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from support.graph import HEIGHT, TARGET, WIDTH, Client, picture, value_of
 
 NAME = '/house/lorat_tracker'
+# Every score is good enough: what the tests say must not hang on a model's taste.
+AS_STARTED = {'score_lost': 0.0, 'score_recover': 0.0, 'class_id': 'target',
+              'debug_image.max_width': 0}
 
 
 @pytest.fixture(scope='module')
 def process(module_node):
-    # Every score is good enough: what the tests say must not hang on a model's taste.
     return module_node(
         'tracker_node', '--ros-args', '-r', '__ns:=/house', '-r', 'image:=/camera',
         '-p', 'score_lost:=0.0', '-p', 'score_recover:=0.0', '-p', 'image_timeout:=0.5',
@@ -40,7 +43,8 @@ def graph(process) -> Iterator[Client]:
 
 @pytest.fixture
 def client(graph: Client) -> Client:
-    """The tracker without a target."""
+    """The tracker without a target, with the parameters it was started with."""
+    assert graph.set_parameters(AS_STARTED) == ''
     graph.enable(True)
     graph.reset()
     graph.wait_for_status(state='idle', enabled='true')
@@ -83,7 +87,6 @@ def test_the_class_is_a_parameter(client: Client) -> None:
     assert client.set_parameter('class_id', 'boat') == ''
     [detection] = client.exchange(client.frame()).detections
     assert detection.results[0].hypothesis.class_id == 'boat'
-    assert client.set_parameter('class_id', 'target') == ''
 
 
 def test_ids_are_made_where_none_is_given_and_new_for_every_target(client: Client) -> None:
@@ -116,6 +119,33 @@ def test_lost_is_an_empty_array_and_silence_on_the_single_topic(client: Client) 
     client.wait_for_status(state='tracking', id=target.id)
 
 
+def test_a_camera_that_falls_silent_is_told_and_forgiven(client: Client) -> None:
+    target = client.track()
+    seen = client.wait_for_status(state='tracking', id=target.id)
+    assert (seen.level, seen.message) == (DiagnosticStatus.OK, 'tracking')
+
+    def warned() -> bool:
+        status = client.statuses[-1]
+        return status.level == DiagnosticStatus.WARN and \
+            status.message.startswith('tracking, no image for ')
+    client.wait_until(warned, 'a warning that the state is old')
+    assert float(value_of(client.statuses[-1], 'frame_age')) > 0.5  # image_timeout
+    client.exchange(client.frame())
+    client.wait_until(lambda: client.statuses[-1].level == DiagnosticStatus.OK, 'all is well')
+    # Images of which nothing can be made do not make it any younger.
+    bad = broken(client, encoding='')
+
+    def unusable() -> bool:
+        client.send(bad)
+        client.spin_for(0.1)
+        return client.statuses[-1].message.startswith('tracking, no usable image for ')
+    client.wait_until(unusable, 'a warning that nothing comes of the images')
+    # Who has paused it does not wait for images.
+    assert client.enable(False)
+    client.wait_for_status(state='idle', enabled='false')
+    assert client.statuses[-1].level == DiagnosticStatus.OK
+
+
 def test_reset_forgets(client: Client) -> None:
     client.track()
     assert client.reset()
@@ -137,6 +167,14 @@ def test_a_pause_publishes_nothing_and_ends_with_the_same_target(client: Client)
 
 
 # -- init boxes -------------------------------------------------------------------------------
+
+def test_a_bad_box_does_not_push_a_good_one_away_that_waits(client: Client) -> None:
+    client.send_box(TARGET, target_id='good')
+    client.send_box((math.nan, 90, 48, 40), target_id='bad')
+    client.wait_for_status(init='refused: init box')  # at once, without a frame
+    assert client.exchange(client.frame()).detections[0].id == 'good'
+    client.wait_for_status(init='accepted', id='good')
+
 
 @pytest.mark.parametrize(('box', 'reason'), [
     ((math.nan, 90, 48, 40), 'not finite'),
@@ -271,7 +309,6 @@ def test_the_debug_image_shows_the_frame_under_its_header(client: Client) -> Non
     assert client.set_parameter('debug_image.max_width', 160) == ''
     client.exchange(client.frame())
     client.wait_until(lambda: raw[-1].width == 160 and raw[-1].height == 120, 'a smaller one')
-    assert client.set_parameter('debug_image.max_width', 0) == ''
     for topic in topics:
         client.node.destroy_subscription(topic)
 

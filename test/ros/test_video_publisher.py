@@ -36,7 +36,7 @@ def options(clip: Path, **parameters: object) -> list[str]:
     """Arguments of the executable."""
     arguments = ['--ros-args']
     for name, value in {'path': f'"{clip}"', 'rate': 30.0, 'wait_for_subscribers': 1,
-                        'start_delay': 0.3, **parameters}.items():
+                        'start_delay': 1.0, **parameters}.items():
         arguments += ['-p', f'{name}:={str(value).lower() if isinstance(value, bool) else value}']
     return arguments
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from lorat_ros.ros.images import image_message
+from lorat_ros.ros.messages import point_of
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -66,6 +67,7 @@ class Client:
         self._seconds = itertools.count(1000)
         kind = CompressedImage if compressed else Image
         self._image = self.node.create_publisher(kind, image_topic, image_qos or 1)
+        self._reliable = image_qos is None
         self._init_box = self.node.create_publisher(Detection2D, f'{node_name}/init_box', 1)
         listen = self.node.create_subscription
         listen(Detection2DArray, f'{node_name}/detections', self.arrays.append, 100)
@@ -103,6 +105,9 @@ class Client:
                         and self._init_box.get_subscription_count() > 0
                         and self.node.count_publishers(f'{self.name}/detections') > 0,
                         'the tracker subscribes')
+        if self._reliable:  # with `auto` it subscribes once more: a frame in between is lost
+            self.health.pop('image input', None)
+            self.wait_for_health('image input', 'reliable, volatile')
         # Endpoints that see each other may still not exchange data: prove it with a frame.
         self.wait_until(self._answered_a_probe, 'the tracker answers a frame')
 
@@ -144,7 +149,8 @@ class Client:
         seen = len(self.statuses)
         message = Detection2D(header=self.header(stamp), id=target_id)
         x, y, w, h = (float(v) for v in box)
-        message.bbox.center.position.x, message.bbox.center.position.y = x + w / 2, y + h / 2
+        centre = point_of(message.bbox.center)
+        centre.x, centre.y = x + w / 2, y + h / 2
         message.bbox.size_x, message.bbox.size_y = w, h
         self._init_box.publish(message)
         self.wait_until(lambda: any(value_of(s, 'init').startswith(('waiting', 'refused'))
@@ -213,10 +219,14 @@ class Client:
 
     def set_parameter(self, name: str, value: Any) -> str:
         """Set a parameter; returns why it was refused, or nothing."""
-        request = SetParameters.Request(
-            parameters=[Parameter(name, value=value).to_parameter_msg()])
-        result = self.call(SetParameters, 'set_parameters', request).results[0]
-        return '' if result.successful else result.reason
+        return self.set_parameters({name: value})
+
+    def set_parameters(self, values: Mapping[str, Any]) -> str:
+        """Set parameters one after the other; returns why any was refused, or nothing."""
+        request = SetParameters.Request(parameters=[
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+        results = self.call(SetParameters, 'set_parameters', request).results
+        return '; '.join(result.reason for result in results if not result.successful)
 
     def parameters(self) -> list[str]:
         """Return the names of all parameters."""
