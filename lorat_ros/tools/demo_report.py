@@ -120,7 +120,7 @@ def make_report(recording: Recording, stamps: Sequence[int], truth: Optional[np.
         report.failures.append(
             f'the target is hidden from frame {limits.hidden[0]} to {limits.hidden[-1]}, and no '
             "status 'lost' was reported there: the score stays high on what hides it; the "
-            "thresholds are the model's (score_lost in its model.json)")
+            "thresholds are the model's (score.lost in its model.json)")
     return report
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -80,3 +82,23 @@ def test_images_get_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     environment = Graph(tmp_path)._environment()
     assert environment[graph.TRANSPORT_VARIABLE] == 'UDPv4'
     assert graph.OLD_VARIABLE not in environment and graph.NEW_VARIABLE not in environment
+
+
+def test_the_launch_file_makes_room_in_the_same_way() -> None:
+    """It has names of its own: it runs also where `ros2 launch` cannot import this package."""
+    file = Path(__file__).resolve().parents[2] / 'launch' / 'tracker.launch.py'
+    tree = ast.parse(file.read_text())
+    named = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, (ast.Tuple, ast.Constant)):
+            target = node.targets[0]
+            names = target.elts if isinstance(target, ast.Tuple) else [target]
+            with contextlib.suppress(ValueError):
+                value = ast.literal_eval(node.value)
+                named.update(zip((n.id for n in names),
+                                 value if isinstance(target, ast.Tuple) else [value]))
+    assert named['OLD_PROFILES'] == graph.OLD_VARIABLE
+    assert named['PROFILES'] == graph.NEW_VARIABLE
+    assert named['OLD_DISTRIBUTIONS'] == graph.OLD_DISTRIBUTIONS
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert {graph.TRANSPORT_VARIABLE, graph.PROFILE} <= texts
