@@ -94,7 +94,7 @@ class StatusPublisher:
     """`~/status`: a plain publisher, heard before activation too; the last word is kept."""
 
     def __init__(self, node: LifecycleNode) -> None:
-        self._node, self._said = node, ()
+        self._node, self._said, self._said_of_init = node, (), ''
         self._lock = threading.Lock()  # the worker and the executor both report
         self._publisher = node.create_publisher(
             DiagnosticArray, '~/status',
@@ -110,7 +110,10 @@ class StatusPublisher:
             report = make_report()
             if only_news and report.news == self._said:
                 return
-            self._said = report.news
+            # Whoever sends a box over a topic gets no answer: the log has it too, once.
+            if report.init.startswith('refused') and report.init != self._said_of_init:
+                self._node.get_logger().warning(f'init box {report.init}')
+            self._said, self._said_of_init = report.news, report.init
             self._publisher.publish(diagnostic_array(
                 self._node.get_clock().now().to_msg(), [self._status_of(report)]))
 

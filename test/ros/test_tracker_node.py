@@ -185,13 +185,14 @@ def test_a_bad_box_does_not_push_a_good_one_away_that_waits(client: Client) -> N
     ((-100, -100, 50, 50), 'does not overlap'),
 ])
 def test_a_bad_box_is_refused_with_a_reason_and_the_target_stays(
-        client: Client, box: tuple, reason: str) -> None:
+        client: Client, process, box: tuple, reason: str) -> None:
     target = client.track()
     client.send_box(box, target_id='bad')
     [detection] = client.exchange(client.frame()).detections
     assert detection.id == target.id
     status = client.wait_for_status(init='refused', id=target.id, state='tracking')
     assert reason in value_of(status, 'init')
+    process.wait_for_output(f'init box {value_of(status, "init")}')
 
 
 def test_a_box_across_the_border_is_fine(client: Client) -> None:
