@@ -141,7 +141,7 @@ SPECS = (
          'QoS reliability asked of the image publisher; auto asks for what it offers.',
          Settable.UNCONFIGURED, choices=('auto', 'best_effort', 'reliable')),
     Spec('image_timeout', 2.0,
-         'Seconds without an image after which the input counts as silent and says why.',
+         'Seconds without an image after which ~/status warns and /diagnostics says why.',
          Settable.ALWAYS, low=0.1, high=3600.0),
     Spec('init_box', NO_BOX,
          'Target on the first image as [x, y, w, h]: top-left corner and size in pixels; four '
