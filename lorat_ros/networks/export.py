@@ -179,7 +179,7 @@ def parity(folder: Path, network: Kestrel) -> float:
 
 
 DEFAULTS = {'postprocessing': {'window': 0.45, 'shape_penalty': 0.1, 'size_rate': 0.5,
-                               'hold_score': 0.3, 'widening': 0.04, 'widest': 2.0},
+                               'hold_score': 0.18, 'widening': 0.04, 'widest': 2.0},
             'score': {'lost': 0.25, 'recover': 0.45}}
 
 
