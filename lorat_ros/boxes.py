@@ -45,8 +45,8 @@ def check_box(box: Sequence[float]) -> Box:
                        '(x, y, w, h; not two corners)')
     if not all(SMALLEST_SIDE <= v <= LARGEST_SIDE for v in values[2:]):
         raise BoxError(f'init box {values} is no target: width and height must be between '
-                       f'{SMALLEST_SIDE:g} and {LARGEST_SIDE:g} pixels; give x, y, w, h in pixels, '
-                       'not in shares of the image')
+                       f'{SMALLEST_SIDE:g} and {LARGEST_SIDE:g} pixels; give x, y, w, h in '
+                       'pixels, not in shares of the image')
     return values
 
 
