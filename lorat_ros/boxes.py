@@ -99,3 +99,20 @@ def iou_xywh(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         union = np.prod(a[..., 2:], axis=-1) + np.prod(b[..., 2:], axis=-1) - overlap
         ratio = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
     return np.clip(np.nan_to_num(ratio, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)
+
+
+def centre_distance_xywh(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distance in pixels between the centres of boxes (..., 4) xywh; nan where one is nan."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    apart = (a[..., :2] + a[..., 2:] / 2) - (b[..., :2] + b[..., 2:] / 2)
+    return np.hypot(apart[..., 0], apart[..., 1])
+
+
+def success_auc(overlaps: np.ndarray) -> float:
+    """
+    Area under the success curve (OTB): mean over 0, 0.05 … 1 of the share of larger overlaps.
+
+    :param overlaps: (frames,) in [0, 1].
+    :returns: in [0, 1]; perfect overlap gives 20 / 21.
+    """
+    return float((np.asarray(overlaps)[:, None] > np.arange(21) * 0.05).mean())

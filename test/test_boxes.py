@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from lorat_ros.boxes import BoxError, centre_xywh, check_init_box, clip_xywh, iou_xywh
+from lorat_ros.boxes import (BoxError, centre_distance_xywh, centre_xywh, check_init_box,
+                             clip_xywh, iou_xywh, success_auc)
 
 WIDE = (640, 480)
 coordinate = st.floats(-1000, 1000)
@@ -77,3 +78,14 @@ def test_a_bad_box_is_refused_with_its_value_and_the_cure(box, words):
     with pytest.raises(BoxError, match=words) as caught:
         check_init_box(box, WIDE)
     assert 'x, y, w, h' in str(caught.value)
+
+
+def test_success_of_known_overlaps():
+    assert success_auc(np.ones(5)) == pytest.approx(20 / 21)
+    assert success_auc(np.zeros(5)) == 0
+    assert success_auc(np.array([0.5, 0.5])) == pytest.approx(10 / 21)
+
+
+def test_distance_of_centres():
+    found = centre_distance_xywh([[0, 0, 2, 2], [np.nan] * 4], (3, 4, 2, 2))
+    assert found[0] == pytest.approx(5) and np.isnan(found[1])

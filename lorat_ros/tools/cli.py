@@ -16,6 +16,7 @@ import lorat_ros
 #: repeated here so that `lorat --help` loads none of them; a test compares.
 COMMANDS = MappingProxyType({
     'track': ('lorat_ros.tools.track', 'follow a target through a video or a folder of frames'),
+    'evaluate': ('lorat_ros.tools.evaluate', 'measure a model on sequences with known truth'),
     'models': ('lorat_ros.tools.models', 'list the models that are installed'),
     'demo': ('lorat_ros.tools.demo', 'watch a real ROS 2 graph follow a target'),
     'train': ('lorat_ros.tools.train', 'train a model from images and clips'),

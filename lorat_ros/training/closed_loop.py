@@ -24,14 +24,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lorat_ros.boxes import Box, iou_xywh
+from lorat_ros.boxes import Box, iou_xywh, success_auc
 from lorat_ros.engines.session import open_session
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tracking.tracker import Tracker
 from lorat_ros.training import augment
 from lorat_ros.training.pool import Item, read_pool
 
-THRESHOLDS = np.arange(21) * 0.05
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 FAULTS: dict[str, Fault] = {
@@ -44,11 +43,6 @@ FAULTS: dict[str, Fault] = {
     'compressed': lambda image, rng: augment.compressed(image, 12),
     'every_third': lambda image, rng: image,
 }
-
-
-def success_auc(overlaps: np.ndarray) -> float:
-    """Area under the success curve of overlaps (frames,), in [0, 1]."""
-    return float((overlaps[:, None] > THRESHOLDS).mean())
 
 
 def track_clip(tracker: Tracker, clip: list[Item], fault: Fault, seed: int = 0
