@@ -65,18 +65,42 @@ def measure(boxes: np.ndarray, truth: np.ndarray, cpu_ms: Sequence[float]) -> Fi
                    float(np.median(cpu_ms)) if len(cpu_ms) else float('nan'))
 
 
-def run_sequence(tracker: Tracker, frames: Frames, box: Box, length: int
-                 ) -> tuple[np.ndarray, list[float]]:
-    """Track from the first frame; returns boxes (n, 4), row 0 the given one, and CPU ms."""
-    boxes, cpu = [box], []
+@dataclass(frozen=True)
+class Run:
+    """What the tracker said in one sequence of n frames."""
+
+    boxes: np.ndarray         # (n, 4) xywh; row 0 is the given box
+    scores: np.ndarray        # (n,); of row 0: nan
+    cpu_ms: list[float]       # (n - 1,)
+
+
+def run_sequence(tracker: Tracker, frames: Frames, box: Box, length: int) -> Run:
+    """Track ``length`` frames from the first one."""
+    boxes, scores, cpu = [box], [np.nan], []
     for number, image in zip(range(length), frames):
         if number == 0:
             tracker.init(image, box)
             continue
         start = time.process_time()
-        boxes.append(tracker.update(image).box)
+        result = tracker.update(image)
         cpu.append(1e3 * (time.process_time() - start))
-    return np.array(boxes), cpu
+        boxes.append(result.box)
+        scores.append(result.score)
+    return Run(np.array(boxes), np.array(scores), cpu)
+
+
+def roc_area(scores: np.ndarray, good: np.ndarray) -> float:
+    """
+    Chance that a good frame has a higher score than a bad one, ties at half; nan without both.
+
+    :param scores: (n,).
+    :param good: (n,) bool.
+    """
+    right, wrong = scores[good], np.sort(scores[~good])
+    if not len(right) or not len(wrong):
+        return float('nan')
+    below = [np.searchsorted(wrong, right, side) for side in ('left', 'right')]
+    return float((sum(below) / 2 / len(wrong)).mean())
 
 
 def find_sequences(folder: Path) -> list[Path]:
@@ -92,16 +116,26 @@ def find_sequences(folder: Path) -> list[Path]:
     return found
 
 
-def evaluate(tracker: Tracker, sequences: Sequence[Path]) -> dict[str, Figures]:
-    """Figures of every sequence by name."""
-    results = {}
+def evaluate(tracker: Tracker, sequences: Sequence[Path]) -> tuple[dict[str, Figures], float]:
+    """
+    Figures of every sequence by name, and the ROC area of the score in [0, 1].
+
+    The area says how well the score tells frames with overlap over 0.5 from those with none,
+    over all frames of all sequences.
+    """
+    results, overlaps, scores = {}, [], []
     for path in tqdm(sequences, 'evaluating', unit='sequence'):
         truth, frames = read_boxes(path / TRUTH_NAME), open_frames(path)
         length = min(len(truth), len(frames))
         box = first_box(truth, str(path / TRUTH_NAME))
-        boxes, cpu = run_sequence(tracker, frames, box, length)
-        results[path.name] = measure(boxes, truth[:length], cpu)
-    return results
+        said = run_sequence(tracker, frames, box, length)
+        results[path.name] = measure(said.boxes, truth[:length], said.cpu_ms)
+        known = np.isfinite(truth[:length]).all(1) & np.isfinite(said.scores)
+        overlaps.append(iou_xywh(said.boxes, truth[:length])[known])
+        scores.append(said.scores[known])
+    overlap = np.concatenate(overlaps)
+    clear = (overlap > 0.5) | (overlap == 0)
+    return results, roc_area(np.concatenate(scores)[clear], overlap[clear] > 0.5)
 
 
 def mean_of(results: dict[str, Figures]) -> Figures:
@@ -126,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         sequences = find_sequences(args.folder.expanduser())
         tracker = load_tracker(args.model, args.engine, args.threads)
-        results = evaluate(tracker, sequences)
+        results, area = evaluate(tracker, sequences)
     except (FramesError, BoxError, BundleError, EngineError) as error:
         print(f'lorat evaluate: {error}', file=sys.stderr)
         return 2
@@ -134,8 +168,10 @@ def run(args: argparse.Namespace) -> int:
     for name, figures in {**results, 'MEAN': mean_of(results)}.items():
         print(f'{name[:20]:20s}{figures.frames:8d}'
               + ''.join(f'{getattr(figures, c):8.1f}' for c in COLUMNS[1:]))
+    print(f'area under the ROC curve of the score, overlap > 0.5 against none: {100 * area:.1f}')
     if args.json:
         report = {'model': tracker.bundle.name, 'engine': tracker.session.engine,
+                  'score_roc_area': 100 * area,
                   'mean': asdict(mean_of(results)),
                   'sequences': {name: asdict(f) for name, f in results.items()}}
         args.json.write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')

@@ -11,7 +11,7 @@ import pytest
 from support.pools import disc, scene
 
 from lorat_ros.tools.cli import main
-from lorat_ros.tools.evaluate import find_sequences, measure
+from lorat_ros.tools.evaluate import find_sequences, measure, roc_area
 from lorat_ros.tools.frames import FramesError
 
 BOX = np.array([10.0, 10.0, 20.0, 20.0])
@@ -41,6 +41,14 @@ def test_frames_without_truth_count_for_nothing():
     assert measure(found, truth, []).AO == 100
 
 
+def test_roc_area_of_known_scores():
+    good = np.array([True, True, False, False])
+    assert roc_area(np.array([0.9, 0.8, 0.2, 0.1]), good) == 1
+    assert roc_area(np.array([0.1, 0.2, 0.8, 0.9]), good) == 0
+    assert roc_area(np.array([0.5, 0.5, 0.5, 0.5]), good) == 0.5
+    assert np.isnan(roc_area(np.array([0.5]), np.array([True])))
+
+
 @pytest.fixture
 def folder(tmp_path):
     ground = scene(np.random.default_rng(1))
@@ -60,7 +68,8 @@ def folder(tmp_path):
 def test_a_folder_of_sequences(folder, capsys):
     assert main(['evaluate', str(folder), '--json', str(folder / 'out.json')]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ['sequence', 'left', 'right', 'MEAN']
+    assert [line.split()[0] for line in lines] == ['sequence', 'left', 'right', 'MEAN',
+                                                   'area']
     report = json.loads((folder / 'out.json').read_text())
     assert report['mean']['frames'] == 12 and report['mean']['AUC'] > 40
     assert report['mean']['AUC'] == pytest.approx(
