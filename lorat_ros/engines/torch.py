@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from lorat_ros.engines.session import EngineError, Handle, Value
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.networks.kestrel import Kestrel, KestrelConfig
+from lorat_ros.networks.kestrel import Kestrel, KestrelConfig, STAGE_OUTPUTS
 
 
 def weights_of(bundle: Bundle) -> dict[str, torch.Tensor]:
@@ -48,8 +48,7 @@ def build_kestrel(bundle: Bundle) -> Kestrel:
 BUILDERS = {'kestrel': build_kestrel}
 
 # Role to the outputs of the network's method of that name, in order.
-OUTPUTS = {'kestrel': {'template': ('template_tokens', 'template_keys'),
-                       'search': ('score', 'boxes')}}
+OUTPUTS = {'kestrel': STAGE_OUTPUTS}
 
 
 class TorchSession:

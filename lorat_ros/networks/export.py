@@ -27,15 +27,16 @@ import onnx
 import torch
 from onnx import helper, numpy_helper, TensorProto
 from torch import nn
+from torch.nn.attention import sdpa_kernel, SDPBackend
+from torch.utils.flop_counter import FlopCounterMode
 
 from lorat_ros.engines.session import open_session
 from lorat_ros.models.bundle import describe_file, FORMAT, read_bundle, write_manifest
-from lorat_ros.networks.kestrel import Kestrel, KestrelConfig
+from lorat_ros.networks.kestrel import Kestrel, KestrelConfig, STAGE_OUTPUTS
 
 OPSET = 17
 HALF_FROM = 256       # elements; smaller initialisers stay float32
 TOLERANCE = 0.01      # of scores and boxes, for weights in half precision
-HANDS_OVER = ('template_tokens', 'template_keys')
 
 
 class _Stage(nn.Module):
@@ -70,9 +71,6 @@ def stage_inputs(config: KestrelConfig) -> dict[str, dict[str, tuple[int, ...]]]
     }
 
 
-OUTPUTS = {'template': HANDS_OVER, 'search': ('score', 'boxes')}
-
-
 def export_stage(network: Kestrel, stage: str, path: Path) -> None:
     """Write one stage as ONNX."""
     # Not optimised: torch's optimiser folds batch norm and transposes weights, and the names of
@@ -81,7 +79,8 @@ def export_stage(network: Kestrel, stage: str, path: Path) -> None:
     example = tuple(torch.rand(shape) for shape in inputs.values())
     program = torch.onnx.export(_Stage(network, stage).eval(), example, dynamo=True,
                                 opset_version=OPSET, input_names=list(inputs),
-                                output_names=list(OUTPUTS[stage]), optimize=False, verbose=False)
+                                output_names=list(STAGE_OUTPUTS[stage]), optimize=False,
+                                verbose=False)
     model = program.model_proto
     opset = {d.domain: d.version for d in model.opset_import}['']
     if opset != OPSET:
@@ -137,17 +136,18 @@ def export_bundle(network: Kestrel, folder: Path, about: Mapping[str, Any],
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         part = Path(scratch)
-        for stage in OUTPUTS:
+        for stage in STAGE_OUTPUTS:
             export_stage(network, stage, part / f'{stage}.onnx')
         config = network.config
-        graphs = {stage: describe_file(part / f'{stage}.onnx') for stage in OUTPUTS}
-        graphs['template']['hands_over'] = list(HANDS_OVER)
+        graphs = {stage: describe_file(part / f'{stage}.onnx') for stage in STAGE_OUTPUTS}
+        graphs['template']['hands_over'] = list(STAGE_OUTPUTS['template'])
         write_manifest(part, {
             'format': FORMAT, **about, 'family': 'kestrel', 'graphs': graphs,
             'sizes': {'template': config.template_size, 'search': config.search_size,
                       'template_factor': template_factor, 'search_factor': search_factor},
             'network': config.as_dict(),
-            'parameters': sum(p.numel() for p in network.parameters())})
+            'parameters': sum(p.numel() for p in network.parameters()),
+            'macs': macs_per_frame(network)})
         worst = parity(part, network)
         if worst > TOLERANCE:
             raise RuntimeError(f'{folder}: ONNX Runtime and the network differ by {worst:.2g}, '
@@ -155,6 +155,15 @@ def export_bundle(network: Kestrel, folder: Path, about: Mapping[str, Any],
         folder.mkdir(exist_ok=True)
         for path in part.iterdir():
             os.replace(path, folder / path.name)
+
+
+def macs_per_frame(network: Kestrel) -> int:
+    """Count the multiply-adds of the search stage; the template stage runs once per target."""
+    inputs = [torch.zeros(shape) for shape in stage_inputs(network.config)['search'].values()]
+    # Written out as matrix products: the counter does not see into a fused attention.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        network.eval().search(*inputs)
+    return counter.get_total_flops() // 2
 
 
 def parity(folder: Path, network: Kestrel) -> float:

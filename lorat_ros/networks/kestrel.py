@@ -53,6 +53,10 @@ class KestrelConfig:
         return asdict(self)
 
 
+#: What either stage answers, in order: names of the graphs' outputs.
+STAGE_OUTPUTS = {'template': ('template_tokens', 'template_keys'), 'search': ('score', 'boxes')}
+
+
 def unit(x: torch.Tensor) -> torch.Tensor:
     """Scale the vectors of the last axis to length 1.
 

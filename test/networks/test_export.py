@@ -37,13 +37,16 @@ def test_the_bundle_describes_itself(exported):
     assert (bundle.name, bundle.variant) == ('tiny', 'xs')
     assert bundle.manifest['sizes']['search'] == 96
     assert bundle.manifest['licence'] == 'not stated'
+    # Of it the blocks' linear layers alone: tokens x 2 blocks x (4 + 2 x 3) x 48 squared.
+    linear = (36 + 9) * 2 * 10 * 48 ** 2
+    assert linear < bundle.manifest['macs'] < 20 * linear
     assert bundle.manifest['scores'] == {'AUC': 1}
     assert bundle.manifest['provenance'] == {'data': 'none', 'steps': 7, 'train': {}}
     assert bundle.manifest['parameters'] == sum(p.numel() for p in network.parameters())
 
 
 def test_graphs_are_static_and_of_opset_17(exported):
-    for stage in export.OUTPUTS:
+    for stage in export.STAGE_OUTPUTS:
         model = onnx.load(exported[1] / f'{stage}.onnx')
         assert {d.version for d in model.opset_import if d.domain == ''} == {17}
         for value in [*model.graph.input, *model.graph.output]:
