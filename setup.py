@@ -53,7 +53,8 @@ setup(
     install_requires=['numpy>=1.21.5', 'onnxruntime>=1.15', 'tqdm'],
     extras_require={
         'opencv': ['opencv-python-headless>=4.5'],
-        'train': ['torch>=2.6', 'onnx>=1.16', 'onnxscript', 'matplotlib'],
+        'import': ['torch>=2.6', 'onnx>=1.16', 'onnx_ir', 'onnxscript', 'safetensors'],
+        'train': ['torch>=2.6', 'onnx>=1.16', 'onnx_ir', 'onnxscript', 'matplotlib'],
         'test': ['pytest>=7,<8.4', 'pytest-timeout', 'hypothesis'],
     },
     zip_safe=False,

@@ -16,63 +16,68 @@ from onnx import numpy_helper
 
 from lorat_ros.engines.session import EngineError, Handle, Value
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.networks.kestrel import Kestrel, KestrelConfig, STAGE_OUTPUTS
+from lorat_ros.models.families import FAMILIES, load
+from lorat_ros.networks.network import Network
 
 
 def weights_of(bundle: Bundle) -> dict[str, torch.Tensor]:
-    """Initialisers of all graphs of a bundle by name, as float32."""
+    """Initialisers of all graphs of a bundle by name; half precision becomes float32."""
     weights = {}
     for path in bundle.graphs.values():
         for initialiser in onnx.load(path).graph.initializer:
-            weights[initialiser.name] = torch.from_numpy(
-                numpy_helper.to_array(initialiser).astype(np.float32))
+            values = numpy_helper.to_array(initialiser)
+            if values.dtype == np.float16:
+                values = values.astype(np.float32)
+            weights[initialiser.name] = torch.tensor(values)
     return weights
 
 
-def build_kestrel(bundle: Bundle) -> Kestrel:
-    """Kestrel with a bundle's weights, for inference."""
-    network = Kestrel(KestrelConfig(**bundle.manifest['network']))
+def build_network(bundle: Bundle) -> Network:
+    """
+    Build the network of a bundle's family with the bundle's weights, for inference.
+
+    :raises EngineError: the family is unknown, or the graphs lack weights.
+    """
+    if bundle.family not in FAMILIES:
+        raise EngineError(f'the torch engine does not know the family {bundle.family!r}, only '
+                          f'{", ".join(FAMILIES)}: use another engine')
+    with torch.device('meta'):
+        network = load(FAMILIES[bundle.family].network).from_settings(bundle.manifest['network'])
     found = weights_of(bundle)
     wanted = network.state_dict()
     # Batch norm counts its training batches; inference does not, so the graphs lack it.
-    missing = [name for name in wanted
-               if name not in found and not name.endswith('num_batches_tracked')]
+    found.update((name, torch.tensor(0)) for name in wanted
+                 if name.endswith('num_batches_tracked'))
+    missing = [name for name in wanted if name not in found]
     if missing:
         raise EngineError(f'{bundle.path}: its graphs lack the weights {", ".join(missing[:5])}: '
                           'export or import the bundle anew')
-    network.load_state_dict({**wanted, **{n: found[n] for n in wanted if n in found}})
+    network.load_state_dict({name: found[name] for name in wanted}, assign=True)
     return network.eval()
 
 
-# Family to the function that builds its network.
-BUILDERS = {'kestrel': build_kestrel}
-
-# Role to the outputs of the network's method of that name, in order.
-OUTPUTS = {'kestrel': STAGE_OUTPUTS}
-
-
 class TorchSession:
-    """Runs a bundle's network stage by stage in float32 on the CPU."""
+    """Runs a network stage by stage in float32 on the CPU."""
 
     engine = 'torch'
     device = 'cpu'
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    def __init__(self, network: Network, threads: int) -> None:
         torch.set_num_threads(threads)
-        self._network = BUILDERS[bundle.family](bundle)
-        self._outputs = OUTPUTS[bundle.family]
-        self._kept = {role: bundle.handed_over(role) for role in bundle.graphs}
+        self._network = network.eval()
 
     def run(self, role: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """Run the stage of a role; see ``Session.run``."""
-        if role not in self._outputs:
-            raise EngineError(f'this model has no graph {role!r}, only {sorted(self._outputs)}')
+        outputs = self._network.outputs
+        if role not in outputs:
+            raise EngineError(f'this model has no graph {role!r}, only {sorted(outputs)}')
         tensors = {name: value.value if isinstance(value, Handle) else torch.from_numpy(value)
                    for name, value in inputs.items()}
         with torch.inference_mode():
             values = getattr(self._network, role)(**tensors)
-        return {name: Handle(value) if name in self._kept[role] else value.numpy()
-                for name, value in zip(self._outputs[role], values)}
+        kept = self._network.hands_over.get(role, ())
+        return {name: Handle(value) if name in kept else value.numpy()
+                for name, value in zip(outputs[role], values)}
 
     def close(self) -> None:
         """Give back memory."""
@@ -81,7 +86,4 @@ class TorchSession:
 
 def open_session(bundle: Bundle, threads: int) -> TorchSession:
     """Open a bundle; see ``lorat_ros.engines.session.open_session``."""
-    if bundle.family not in BUILDERS:
-        raise EngineError(f'the torch engine does not know the family {bundle.family!r}, only '
-                          f'{", ".join(BUILDERS)}: use another engine')
-    return TorchSession(bundle, threads)
+    return TorchSession(build_network(bundle), threads)

@@ -1,103 +1,109 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Kestrel checkpoint to model bundle.
+A network to a model bundle: one static ONNX graph of opset 17 and batch 1 per stage.
 
-::
-
-    python -m lorat_ros.networks.export RUN/kestrel.pt BUNDLE
-
-Static graphs of opset 17, batch 1. Weights are stored in half precision and widened when the
-file is loaded, so the arithmetic is float32 and the file half as large; every initialiser keeps
-the name of its parameter, so the torch engine can read the network back out of the graphs.
+Every initialiser keeps the name of its parameter, so the torch engine can read the network back
+out of the graphs. Weights of over 1.8 GB go into a file of their own, because a protobuf ends at
+2 GB.
 """
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir
 import torch
-from onnx import helper, numpy_helper, TensorProto
+from onnx import defs, helper, numpy_helper, TensorProto
 from torch import nn
 from torch.nn.attention import sdpa_kernel, SDPBackend
 from torch.utils.flop_counter import FlopCounterMode
 
+from lorat_ros.engines.gate import ParitySession
 from lorat_ros.engines.session import open_session
+from lorat_ros.engines.torch import TorchSession
 from lorat_ros.models.bundle import describe_file, FORMAT, read_bundle, write_manifest
-from lorat_ros.networks.kestrel import Kestrel, KestrelConfig, STAGE_OUTPUTS
+from lorat_ros.networks.network import Network
+from lorat_ros.networks.spelling import spelling
 
 OPSET = 17
-HALF_FROM = 256       # elements; smaller initialisers stay float32
-TOLERANCE = 0.01      # of scores and boxes, for weights in half precision
+EXPORTED_OPSET = 18               # what torch's exporter writes; see _as_opset_17
+IR_VERSION = 8                    # of ONNX 1.12, as old as opset 17: older engines read it
+HALF_FROM = 256                   # elements; smaller initialisers stay float32
+EXTERNAL_FROM = 1_800_000_000     # bytes
 
 
 class _Stage(nn.Module):
     """One stage of a network as a module of its own, parameters under their own names."""
 
-    def __init__(self, network: Kestrel, stage: str) -> None:
+    def __init__(self, network: Network, stage: str) -> None:
         super().__init__()
         self.network = network
         self.stage = stage
 
-    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return getattr(self.network, self.stage)(*inputs)
 
 
-def load_checkpoint(path: Path | str) -> tuple[Kestrel, dict[str, Any]]:
-    """Read ``kestrel.pt`` as ``lorat train`` writes it; returns the network and what it says."""
-    state = torch.load(path, map_location='cpu', weights_only=True)
-    network = Kestrel(KestrelConfig(**state['config']))
-    network.load_state_dict(state['network'])
-    return network.eval(), state
+def export_stage(network: Network, stage: str, folder: Path, half: bool = False,
+                 external_from: int = EXTERNAL_FROM) -> dict[str, Any]:
+    """
+    Write one stage as ``<stage>.onnx``.
 
-
-def stage_inputs(config: KestrelConfig) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Names and shapes of the inputs of either graph."""
-    cells = config.template_grid ** 2
-    return {
-        'template': {'image': (1, 3, config.template_size, config.template_size),
-                     'mask': (1, config.template_grid, config.template_grid)},
-        'search': {'image': (1, 3, config.search_size, config.search_size),
-                   'template_tokens': (1, cells, config.width),
-                   'template_keys': (1, cells + 1, config.width)},
-    }
-
-
-def export_stage(network: Kestrel, stage: str, path: Path) -> None:
-    """Write one stage as ONNX."""
+    :param half: store large weights in half precision, widened when an engine loads them.
+    :param external_from: bytes of weights from which they get a file of their own.
+    :returns: the stage's entry for ``graphs`` in ``model.json``.
+    """
     # Not optimised: torch's optimiser folds batch norm and transposes weights, and the names of
     # the parameters would be lost. Engines fold the same things when they load the graph.
-    inputs = stage_inputs(network.config)[stage]
-    example = tuple(torch.rand(shape) for shape in inputs.values())
-    program = torch.onnx.export(_Stage(network, stage).eval(), example, dynamo=True,
-                                opset_version=OPSET, input_names=list(inputs),
-                                output_names=list(STAGE_OUTPUTS[stage]), optimize=False,
-                                verbose=False)
-    model = program.model_proto
-    opset = {d.domain: d.version for d in model.opset_import}['']
-    if opset != OPSET:
-        raise RuntimeError(f'torch {torch.__version__} exported opset {opset}, expected {OPSET}')
-    for initialiser in model.graph.initializer:
-        _rename(model.graph, initialiser, initialiser.name.removeprefix('network.'))
-    halve_weights(model)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    inputs = network.example_inputs()[stage]
+    program = torch.onnx.export(
+        _Stage(network, stage).eval(), tuple(inputs.values()), dynamo=True,
+        opset_version=EXPORTED_OPSET, input_names=list(inputs),
+        output_names=list(network.outputs[stage]), optimize=False, verbose=False,
+        custom_translation_table=spelling())
+    model = program.model
+    _as_opset_17(model)
+    for value in list(model.graph.initializers.values()):
+        value.name = value.name.removeprefix('network.')
+    path, data = folder / f'{stage}.onnx', []
+    weights = sum(value.const_value.nbytes for value in model.graph.initializers.values())
+    if half:
+        proto = onnx_ir.to_proto(model)
+        halve_weights(proto)
+        onnx.save(proto, path)
+    elif weights >= external_from:
+        onnx_ir.save(model, path, external_data=f'{stage}.data')
+        data = [describe_file(folder / f'{stage}.data')]
+    else:
+        onnx_ir.save(model, path)
+    onnx.checker.check_model(str(path), full_check=not data)
+    entry = describe_file(path)
+    if network.hands_over.get(stage):
+        entry['hands_over'] = list(network.hands_over[stage])
+    return {**entry, 'data': data} if data else entry
 
 
-def _rename(graph: onnx.GraphProto, initialiser: onnx.TensorProto, name: str) -> None:
-    old, initialiser.name = initialiser.name, name
-    for node in graph.node:
-        for index, used in enumerate(node.input):
-            if used == old:
-                node.input[index] = name
+def _as_opset_17(model: onnx_ir.Model) -> None:
+    """
+    Declare a graph to be of opset 17 if every operator in it means the same there.
+
+    The exporter knows 18 and above; its converter goes through one protobuf, which large models
+    do not fit into.
+    """
+    changed = sorted({node.op_type for node in model.graph.all_nodes() if node.domain == '' and
+                      defs.get_schema(node.op_type, EXPORTED_OPSET).since_version > OPSET})
+    if model.opset_imports[''] != EXPORTED_OPSET or changed:
+        raise RuntimeError(f'torch {torch.__version__} exported opset {model.opset_imports[""]} '
+                           f'with operators that opset {OPSET} lacks: {", ".join(changed)}; '
+                           'write them otherwise in the network')
+    model.opset_imports[''] = OPSET
+    model.ir_version = IR_VERSION
 
 
 def halve_weights(model: onnx.ModelProto) -> None:
@@ -117,104 +123,66 @@ def halve_weights(model: onnx.ModelProto) -> None:
                     node.input[index] = wide
         initialiser.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name))
         casts.append(helper.make_node('Cast', [name], [wide], to=TensorProto.FLOAT))
+    halved = {cast.input[0] for cast in casts}
+    kept = [info for info in model.graph.value_info if info.name not in halved]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)      # what torch noted of the weights' types is past
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
 
 
-def export_bundle(network: Kestrel, folder: Path, about: Mapping[str, Any],
-                  template_factor: float = 2.0, search_factor: float = 4.0) -> None:
-    """
-    Write a bundle and prove it: the graphs must answer as the network does.
+Check = Callable[[Path], None]      # of a bundle just written; raises if it is not as it should be
 
-    :param about: what ``model.json`` says beyond the graphs: name, variant, postprocessing,
-        score, licence, provenance.
-    :param template_factor: how many times the target the template's crop spans.
-    :param search_factor: how many times the target the search region spans.
-    :raises RuntimeError: the graphs answer otherwise; the folder is left as it was.
+
+def export_bundle(network: Network, folder: Path, about: Mapping[str, Any], check: Check,
+                  half: bool = False, external_from: int = EXTERNAL_FROM) -> None:
+    """
+    Write a bundle, prove it, and only then put it in its place.
+
+    :param about: what ``model.json`` says beyond the graphs: name, family, variant, sizes,
+        postprocessing, score, licence, provenance.
+    :param check: gets the folder of the finished bundle; what it raises leaves ``folder`` as it
+        was.
+    :param half: store the weights in half precision.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.bundle-') as scratch:
         part = Path(scratch)
-        for stage in STAGE_OUTPUTS:
-            export_stage(network, stage, part / f'{stage}.onnx')
-        config = network.config
-        graphs = {stage: describe_file(part / f'{stage}.onnx') for stage in STAGE_OUTPUTS}
-        graphs['template']['hands_over'] = list(STAGE_OUTPUTS['template'])
+        graphs = {stage: export_stage(network, stage, part, half, external_from)
+                  for stage in network.outputs}
         write_manifest(part, {
-            'format': FORMAT, **about, 'family': 'kestrel', 'graphs': graphs,
-            'sizes': {'template': config.template_size, 'search': config.search_size,
-                      'template_factor': template_factor, 'search_factor': search_factor},
-            'network': config.as_dict(),
+            'format': FORMAT, **about, 'graphs': graphs, 'network': network.settings(),
             'parameters': sum(p.numel() for p in network.parameters()),
             'macs': macs_per_frame(network)})
-        worst = parity(part, network)
-        if worst > TOLERANCE:
-            raise RuntimeError(f'{folder}: ONNX Runtime and the network differ by {worst:.2g}, '
-                               f'expected at most {TOLERANCE:g}: nothing was written')
+        check(part)
         folder.mkdir(exist_ok=True)
         for path in part.iterdir():
             os.replace(path, folder / path.name)
 
 
-def macs_per_frame(network: Kestrel) -> int:
-    """Count the multiply-adds of the search stage; the template stage runs once per target."""
-    inputs = [torch.zeros(shape) for shape in stage_inputs(network.config)['search'].values()]
+def macs_per_frame(network: Network) -> int:
+    """Count the multiply-adds of the search stage; what runs once per target is not in it."""
+    # Without weights it costs no time, and a second copy of a large network no memory.
+    inputs = [value.to('meta') for value in network.example_inputs()['search'].values()]
+    with torch.device('meta'):
+        shape = type(network).from_settings(network.settings()).eval()
     # Written out as matrix products: the counter does not see into a fused attention.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        network.eval().search(*inputs)
+        shape.search(*inputs)
     return counter.get_total_flops() // 2
 
 
-def parity(folder: Path, network: Kestrel) -> float:
+def parity(folder: Path, network: Network) -> dict[str, float]:
     """
-    Largest difference between a bundle under ONNX Runtime and the network it was made of.
+    Largest differences between a bundle under ONNX Runtime and the network it was made of.
 
-    Compared are what the user sees: scores in [0, 1] and boxes in units of the search region, on
-    random input. The network has its weights in single precision, the bundle in half.
+    :returns: '<role>.<output>' to the largest absolute difference on random input.
     """
-    rng = np.random.default_rng(0)
-    shapes = stage_inputs(network.config)
-    template = {name: rng.random(shape, np.float32) for name, shape in shapes['template'].items()}
-    image = rng.standard_normal(shapes['search']['image']).astype(np.float32)
-    session = open_session(read_bundle(folder), 'onnx')
-    found = session.run('search', {'image': image, **session.run('template', template)})
-    with torch.inference_mode():
-        score, boxes = network.eval()(torch.from_numpy(template['image']),
-                                      torch.from_numpy(template['mask']), torch.from_numpy(image))
-    found_score = 1 / (1 + np.exp(-found['score'].astype(np.float64)))
-    return max(float(np.abs(found_score - score.sigmoid().numpy()).max()),
-               float(np.abs(found['boxes'] - boxes.numpy()).max()))
-
-
-DEFAULTS = {'postprocessing': {'window': 0.45, 'shape_penalty': 0.1, 'size_rate': 0.5,
-                               'hold_score': 0.18, 'widening': 0.04, 'widest': 2.0},
-            'score': {'lost': 0.25, 'recover': 0.45}}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
-    parser.add_argument('checkpoint', type=Path)
-    parser.add_argument('bundle', type=Path, help='folder to write; its name names the model')
-    parser.add_argument('--variant', default='s')
-    parser.add_argument('--licence', default='not stated', help='of the weights')
-    parser.add_argument('--describe', type=Path, metavar='JSON',
-                        help='more for model.json: postprocessing, score, scores, provenance, …')
-    args = parser.parse_args(arguments)
-    network, state = load_checkpoint(args.checkpoint)
-    more = json.loads(args.describe.read_text(encoding='utf-8')) if args.describe else {}
-    pairs = state['train'].get('pairs', {})
-    factors = {name: pairs[name] for name in ('template_factor', 'search_factor')
-               if name in pairs}
-    export_bundle(network, args.bundle, {
-        'name': args.bundle.name, 'variant': args.variant, **DEFAULTS, 'licence': args.licence,
-        **more, 'provenance': {**more.get('provenance', {}), 'steps': state['step'],
-                               'train': state['train']}}, **factors)
-    total = sum(p.stat().st_size for p in args.bundle.iterdir())
-    print(f'{args.bundle}: {total / 1e6:.1f} MB, graphs agree with the network')
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+    torch.manual_seed(0)
+    both = ParitySession(open_session(read_bundle(folder), 'onnx'), TorchSession(network, 1))
+    memory: dict[str, Any] = {}
+    for role, inputs in network.example_inputs().items():      # 'template' before 'search'
+        feed = {name: value.numpy() for name, value in inputs.items()}
+        memory.update(both.run(role, {**feed, **{n: memory[n] for n in feed if n in memory}}))
+    return both.differences

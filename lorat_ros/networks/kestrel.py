@@ -10,6 +10,7 @@ distances to the four sides of the box. The template's part of the stem runs onc
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import torch
@@ -51,10 +52,6 @@ class KestrelConfig:
     def as_dict(self) -> dict[str, int]:
         """Return the sizes as plain numbers, for checkpoints and model.json."""
         return asdict(self)
-
-
-#: What either stage answers, in order: names of the graphs' outputs.
-STAGE_OUTPUTS = {'template': ('template_tokens', 'template_keys'), 'search': ('score', 'boxes')}
 
 
 def unit(x: torch.Tensor) -> torch.Tensor:
@@ -129,6 +126,9 @@ class Kestrel(nn.Module):
     target covers.
     """
 
+    outputs = {'template': ('template_tokens', 'template_keys'), 'search': ('score', 'boxes')}
+    hands_over = {'template': outputs['template']}
+
     def __init__(self, config: KestrelConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or KestrelConfig()
@@ -149,6 +149,24 @@ class Kestrel(nn.Module):
         # Start from "seldom the centre" and from a box of a quarter of the search region.
         nn.init.constant_(self.score_tower[-1].bias, -3.0)
         nn.init.constant_(self.box_tower[-1].bias, -2.0)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, int]) -> Kestrel:
+        """Build it as ``model.json`` describes it, with weights still to be loaded."""
+        return cls(KestrelConfig(**settings))
+
+    def settings(self) -> dict[str, int]:
+        """Describe it for ``model.json``."""
+        return self.config.as_dict()
+
+    def example_inputs(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Inputs of either stage, with batch 1."""
+        config, cells = self.config, self.config.template_grid
+        return {'template': {'image': torch.randn(1, 3, *2 * [config.template_size]),
+                             'mask': torch.rand(1, cells, cells)},
+                'search': {'image': torch.randn(1, 3, *2 * [config.search_size]),
+                           'template_tokens': torch.randn(1, cells ** 2, config.width),
+                           'template_keys': torch.randn(1, cells ** 2 + 1, config.width)}}
 
     @staticmethod
     def _tower(width: int, hidden: int, outputs: int) -> nn.Sequential:

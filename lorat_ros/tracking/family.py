@@ -1,7 +1,7 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a family of trackers is, and the table of families.
+What a family of trackers is; the table of families is ``lorat_ros.models.families``.
 
 A family turns a frame and its own memory into named input tensors, and named outputs into a box
 and a score. It owns the crop rule, the post-processing and the memory of the template. It never
@@ -9,7 +9,6 @@ runs a network: the tracker does.
 """
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +18,7 @@ import numpy as np
 from lorat_ros.boxes import Box
 from lorat_ros.engines.session import Value
 from lorat_ros.models.bundle import Bundle, BundleError
+from lorat_ros.models.families import FAMILIES, load
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,6 @@ class Family(Protocol):
         """Read the outputs of the 'search' graph, and move on to where the target is."""
 
 
-# Family name in model.json to (module, class).
-FAMILIES: dict[str, tuple[str, str]] = {
-    'kestrel': ('lorat_ros.tracking.kestrel', 'KestrelFamily'),
-}
-
-
 def family_class(bundle: Bundle) -> type:
     """
     Class of a bundle's family: ``cls(bundle)`` makes the memory of one target.
@@ -63,8 +57,7 @@ def family_class(bundle: Bundle) -> type:
     if bundle.family not in FAMILIES:
         raise BundleError(f'{bundle.path}: family {bundle.family!r} is unknown, expected one of '
                           f'{", ".join(FAMILIES)}: update lorat_ros or import the checkpoint anew')
-    module, name = FAMILIES[bundle.family]
-    family = getattr(importlib.import_module(module), name)
+    family = load(FAMILIES[bundle.family].runtime)
     missing = [role for role in family.roles if role not in bundle.manifest['graphs']]
     if missing:
         raise BundleError(f'{bundle.path}: the family {bundle.family} needs the graphs '

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from tqdm import tqdm
 
-from lorat_ros.networks import export
+from lorat_ros.networks import kestrel_bundle
 from lorat_ros.networks.kestrel import KestrelConfig
 from lorat_ros.training.loop import TrainConfig, Trainer
 from lorat_ros.training.pairs import PairConfig
@@ -59,7 +59,7 @@ def train(args: argparse.Namespace) -> int:
         trainer.run(show)
     if chief:
         bundle = args.output / (args.name or args.output.resolve().name)
-        export.main([str(args.output / 'kestrel.pt'), str(bundle)])
+        kestrel_bundle.main([str(args.output / 'kestrel.pt'), str(bundle)])
         print(f'try it: lorat track VIDEO --init x,y,w,h --model {bundle}', flush=True)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.pools import write_pool
 
-from lorat_ros.networks.export import load_checkpoint
+from lorat_ros.networks.kestrel_bundle import load_checkpoint
 from lorat_ros.networks.kestrel import KestrelConfig
 from lorat_ros.training.loop import learning_rate_at, TrainConfig, Trainer
 from lorat_ros.training.pairs import PairConfig

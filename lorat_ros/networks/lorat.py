@@ -1,0 +1,224 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+LoRAT (Lin et al., Tracking Meets LoRA, ECCV 2024): a DINOv2 transformer that looks at template
+and search region in one stream, with an anchor-free MLP head.
+
+The network, and how it is put together from a DINOv2 base and LoRAT's own tensors. Written from
+the published description; names of parameters are those of the official checkpoints.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lorat_ros.networks import vit
+from lorat_ros.networks.checkpoints import CheckpointError, check_tensors
+from lorat_ros.networks.lora import adapted, merge, scaling_of, split_wrapped
+
+PATCH = 14
+BASE_GRID = 37                                # DINOv2 was trained at 518 pixels
+BASE_ONLY = ('cls_token', 'mask_token')       # of DINOv2, not used by LoRAT
+SCALARS = ('lora_alpha', 'use_rslora')        # of the checkpoint format of 2024
+
+
+@dataclass(frozen=True)
+class LoratConfig:
+    """Sizes of a LoRAT network; sides in pixels, multiples of the patch of 14."""
+
+    width: int
+    depth: int
+    heads: int
+    hidden: int                   # of the feed-forward layers
+    feed_forward: str             # 'mlp' or 'swiglu'
+    template_size: int
+    search_size: int
+
+    @property
+    def template_grid(self) -> int:
+        """Cells along one side of the template."""
+        return self.template_size // PATCH
+
+    @property
+    def search_grid(self) -> int:
+        """Cells along one side of the search region."""
+        return self.search_size // PATCH
+
+
+_BACKBONES = {
+    's': (384, 12, 6, 1536, 'mlp'),
+    'b': (768, 12, 12, 3072, 'mlp'),
+    'l': (1024, 24, 16, 4096, 'mlp'),
+    'g': (1536, 40, 24, 4096, 'swiglu'),
+}
+_RESOLUTIONS = {'224': (112, 224, 4.0), '378': (196, 378, 5.0)}   # template, search, factor
+FEED_FORWARD = {'mlp': vit.Mlp, 'swiglu': vit.SwiGlu}
+#: 'lorat-b-224' and so on; S is in the authors' configuration but was not published.
+VARIANTS = {f'lorat-{size}-{side}': LoratConfig(*backbone, *resolution[:2])
+            for size, backbone in _BACKBONES.items()
+            for side, resolution in _RESOLUTIONS.items()}
+
+
+class Head(nn.Module):
+    """Score and distances to the four sides, each read by an MLP from every search token."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.cls_mlp = _Mlp3(width, 1)
+        self.reg_mlp = _Mlp3(width, 4)
+
+    def forward(self, x: torch.Tensor, grid: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, grid * grid, D) to logits (N, grid, grid) and boxes (N, grid, grid, 4)."""
+        score = self.cls_mlp(x).reshape(-1, grid, grid)
+        sides = self.reg_mlp(x).sigmoid().reshape(-1, grid, grid, 4)
+        axis = (torch.arange(grid, device=x.device, dtype=x.dtype) + 0.5) / grid
+        centre = torch.stack([axis.view(1, grid).expand(grid, grid),
+                              axis.view(grid, 1).expand(grid, grid)], dim=-1)
+        return score, torch.cat([centre - sides[..., :2], centre + sides[..., 2:]], dim=-1)
+
+
+class _Mlp3(nn.Module):
+    """Three linear layers, exact GELU between."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width),
+                                     nn.Linear(width, outputs)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers[2](F.gelu(self.layers[1](F.gelu(self.layers[0](x)))))
+
+
+class Lorat(nn.Module):
+    """
+    The network in two stages: ``template`` once per target, ``search`` once per frame.
+
+    LoRAT runs template and search tokens through all blocks together, so the first stage only
+    embeds the template. The answers are those of the published single pass.
+    """
+
+    outputs = {'template': ('template_tokens',), 'search': ('score', 'boxes')}
+    hands_over = {'template': outputs['template']}
+
+    def __init__(self, config: LoratConfig, layers: Mapping[str, vit.Linear] | None = None
+                 ) -> None:
+        """
+        Build it without weights worth anything.
+
+        :param layers: factories for the linear layers of the blocks (``lora.adapted()``); None:
+            plain ones, which hold merged weights.
+        """
+        super().__init__()
+        self.config = config
+        width, layers = config.width, layers or {}
+        self.patch_embed = nn.Module()
+        self.patch_embed.proj = nn.Conv2d(3, width, PATCH, PATCH)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.search_grid ** 2, width))
+        self.token_type_embed = nn.Parameter(torch.zeros(3, width))   # background, target, search
+        linear = layers.get('linear', nn.Linear)
+        feed_forward = FEED_FORWARD[config.feed_forward]
+        self.blocks = nn.ModuleList(
+            vit.Block(width, config.heads, feed_forward(width, config.hidden, linear), **layers)
+            for _ in range(config.depth))
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.head = Head(width)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Lorat:
+        """Build it as ``model.json`` describes it, with weights still to be loaded."""
+        return cls(LoratConfig(**settings))
+
+    def settings(self) -> dict[str, Any]:
+        """Describe it for ``model.json``."""
+        return asdict(self.config)
+
+    def example_inputs(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Inputs of either stage, with batch 1."""
+        cells, config = self.config.template_grid, self.config
+        return {'template': {'image': torch.randn(1, 3, *2 * [config.template_size]),
+                             'mask': torch.ones(1, cells, cells)},
+                'search': {'image': torch.randn(1, 3, *2 * [config.search_size]),
+                           'template_tokens': torch.randn(1, cells ** 2, config.width)}}
+
+    def template(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor]:
+        """
+        Embed the template.
+
+        :param image: (N, 3, T, T) normalised RGB.
+        :param mask: (N, T/14, T/14) 1 where the target is, else 0.
+        :returns: tokens (N, cells, D), the one output of this stage.
+        """
+        grid, cells = self.config.search_grid, self.config.template_grid
+        corner = self.pos_embed.reshape(grid, grid, -1)[:cells, :cells].reshape(cells ** 2, -1)
+        background, target, _ = self.token_type_embed.unbind(0)
+        mask = mask.flatten(1).unsqueeze(2)
+        kinds = mask * target + (1 - mask) * background
+        return (vit.patch_tokens(image, self.patch_embed.proj) + corner + kinds,)
+
+    def embed_search(self, image: torch.Tensor) -> torch.Tensor:
+        """Search region (N, 3, S, S), normalised RGB, to tokens (N, cells, D)."""
+        tokens = vit.patch_tokens(image, self.patch_embed.proj)
+        return tokens + self.pos_embed + self.token_type_embed[2]
+
+    def search(self, image: torch.Tensor, template_tokens: torch.Tensor
+               ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Find the template in a search region.
+
+        :param image: (N, 3, S, S) normalised RGB.
+        :param template_tokens: (N, cells, D) from ``template``.
+        :returns: score logits (N, G, G), and boxes (N, G, G, 4) as x1, y1, x2, y2 in units of
+            the search region, not clipped; G = S/14.
+        """
+        x = torch.cat([template_tokens, self.embed_search(image)], 1)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        # Nobody reads the template's tokens of the last block: they are looked at, not made.
+        x = self.blocks[-1](x, last=self.config.search_grid ** 2)
+        return self.head(self.norm(x), self.config.search_grid)
+
+    def forward(self, template: torch.Tensor, mask: torch.Tensor, search: torch.Tensor
+                ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run both stages; shapes as there."""
+        return self.search(search, *self.template(template, mask))
+
+
+def resize_positions(pos_embed: torch.Tensor, grid: int) -> torch.Tensor:
+    """DINOv2's position embedding (1, 1 + 37 * 37, D) to (1, grid * grid, D), bicubic."""
+    patches = pos_embed[:, 1:].float().reshape(1, BASE_GRID, BASE_GRID, -1).permute(0, 3, 1, 2)
+    # The size is given, not a scale: DINOv2's own offset of 0.1 makes other values.
+    resized = F.interpolate(patches, size=(grid, grid), mode='bicubic', align_corners=False)
+    return resized.permute(0, 2, 3, 1).reshape(1, grid * grid, -1)
+
+
+# What an importer needs to know (lorat_ros.networks.importing).
+
+def _shapes(config: LoratConfig, layers: Mapping[str, vit.Linear] | None = None
+            ) -> dict[str, tuple[int, ...]]:
+    with torch.device('meta'):
+        return {name: tuple(value.shape) for name, value in
+                Lorat(config, layers).state_dict().items()}
+
+
+def base_shapes(config: LoratConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors of the DINOv2 base."""
+    own = {name: shape for name, shape in _shapes(config).items()
+           if not name.startswith('head.') and name != 'token_type_embed'}
+    return {**own, 'pos_embed': (1, 1 + BASE_GRID ** 2, config.width),
+            'cls_token': (1, 1, config.width), 'mask_token': (1, config.width)}
+
+
+def delta_shapes(config: LoratConfig, rank: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what LoRAT trains: adapters, head, type embedding."""
+    return {name: shape for name, shape in _shapes(config, adapted(rank)).items()
+            if '.lora.' in name or name.startswith('head.') or name == 'token_type_embed'}
+
+
+def full_shapes(config: LoratConfig, rank: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the whole network with its adapters not merged."""
+    return _shapes(config, adapted(rank))
