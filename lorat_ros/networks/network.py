@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 
@@ -25,7 +25,7 @@ class Network(Protocol):
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Network:
-        """Build it as ``network`` in ``model.json`` describes it; its weights are still to come."""
+        """Build it as ``network`` in ``model.json`` describes it, its weights still to come."""
 
     def settings(self) -> dict[str, Any]:
         """Describe it for ``model.json``; the counterpart of ``from_settings``."""
@@ -34,8 +34,19 @@ class Network(Protocol):
         """Role to the stage's inputs by name, of the shapes it will be run with."""
 
 
+class Variant(NamedTuple):
+    """What is known of a published variant without its files."""
+
+    settings: Mapping[str, Any]      # what ``from_settings`` takes
+    about: Mapping[str, Any]         # of model.json: variant, sizes, postprocessing, score, licence
+
+
 class Importable(Network, Protocol):
     """A network that is made from files which its authors published."""
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Variant]:
+        """Every variant by its name, such as 'lorat-b-224'."""
 
     @classmethod
     def recognise(cls, tensors: Mapping[str, torch.Tensor]) -> tuple[str, ...]:
@@ -47,6 +58,10 @@ class Importable(Network, Protocol):
         :raises lorat_ros.networks.checkpoints.CheckpointError: of this family, yet tensors are
             missing, unexpected or of a wrong shape.
         """
+
+    @classmethod
+    def base_files(cls, variant: str) -> tuple[str, str] | None:
+        """Name and address of the file a checkpoint of a variant builds upon; None: of none."""
 
     @classmethod
     def assemble(cls, variant: str, tensors: Mapping[str, torch.Tensor],
