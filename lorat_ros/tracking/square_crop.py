@@ -127,8 +127,7 @@ def sample_square(image: np.ndarray, crop: SquareCrop) -> np.ndarray:
 
 
 def _rows_read(side: int, size: int) -> np.ndarray:
-    """Rows of a square that a bilinear resize may read: two for each of the result, and one more
-    to either side."""
+    """Rows that a bilinear resize may read: two for each of the result, one more either side."""
     if side <= 4 * size:
         return np.arange(side)
     above = np.floor((np.arange(size) + 0.5) * (side / size) - 0.5).astype(np.int64)
@@ -136,7 +135,7 @@ def _rows_read(side: int, size: int) -> np.ndarray:
 
 
 def normalise(crop: np.ndarray) -> np.ndarray:
-    """Crop (S, S, 3) uint8 BGR to the network's (1, 3, S, S) float32 RGB, ImageNet's statistics."""
+    """Crop (S, S, 3) uint8 BGR to the network's (1, 3, S, S) float32 RGB by ImageNet's colours."""
     tensor = np.empty((1, 3, *crop.shape[:2]), np.float32)
     # A byte has 256 values: looked up instead of computed, plane by plane into its place.
     for channel, plane in enumerate(cv2.split(crop)):
