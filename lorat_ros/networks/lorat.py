@@ -11,19 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lorat_ros.networks import vit
-from lorat_ros.networks.checkpoints import CheckpointError, check_tensors
-from lorat_ros.networks.lora import adapted, merge, scaling_of, split_wrapped
+from lorat_ros.networks import checkpoints, vit
+from lorat_ros.networks.checkpoints import check_tensors, CheckpointError
+from lorat_ros.networks.lora import adapted, merge, RANK, scaling_of, split_wrapped
+
+Tensors = Mapping[str, torch.Tensor]
+Shapes = dict[str, tuple[int, ...]]
 
 PATCH = 14
 BASE_GRID = 37                                # DINOv2 was trained at 518 pixels
-BASE_ONLY = ('cls_token', 'mask_token')       # of DINOv2, not used by LoRAT
 SCALARS = ('lora_alpha', 'use_rslora')        # of the checkpoint format of 2024
 
 
@@ -145,6 +148,79 @@ class Lorat(nn.Module):
                 'search': {'image': torch.randn(1, 3, *2 * [config.search_size]),
                            'template_tokens': torch.randn(1, cells ** 2, config.width)}}
 
+    @classmethod
+    def recognise(cls, tensors: Tensors) -> tuple[str, ...]:
+        """Tell the variants a checkpoint may be; see ``network.Importable``."""
+        if not any('.attn.qkv.q.lora.' in name or name.startswith('head.cls_mlp.')
+                   for name in tensors):
+            return ()
+        width = tensors['token_type_embed'].shape[-1] if 'token_type_embed' in tensors else 0
+        sized = {name: config for name, config in VARIANTS.items() if config.width == width}
+        if not sized:
+            raise CheckpointError(f'the file looks like LoRAT, but token_type_embed has width '
+                                  f'{width} (0: it is missing), expected that of one of '
+                                  f'{", ".join(VARIANTS)}')
+        found = {name: value for name, value in tensors.items() if name not in SCALARS}
+        rank = next((v.shape[0] for name, v in found.items() if name.endswith('.lora.A')), RANK)
+        cells = tensors['pos_embed'].shape[1] if 'pos_embed' in tensors else 0
+        if cells:      # all is in the file, the size of the search region too
+            sized = {n: c for n, c in sized.items() if c.search_grid ** 2 == cells} or sized
+        config = next(iter(sized.values()))
+        title = next(iter(sized)).removeprefix('lorat-').partition('-')[0].upper()
+        if cells:
+            check_tensors(found, full_shapes(config, rank), f'a full checkpoint of LoRAT-{title}')
+        else:
+            check_tensors(found, delta_shapes(config, rank), f'a checkpoint of LoRAT-{title}')
+        return tuple(sized)
+
+    @classmethod
+    def assemble(cls, variant: str, tensors: Tensors, base: Path | None
+                 ) -> tuple[Lorat, dict[str, Any]]:
+        """Make the network of a variant, LoRA merged; see ``network.Importable``."""
+        config = VARIANTS[variant]
+        full = 'pos_embed' in tensors
+        alpha, stabilised = (tensors[n].item() if n in tensors else None for n in SCALARS)
+        rank = tensors['blocks.0.attn.proj.lora.A'].shape[0]
+        scaling = scaling_of(alpha, rank, bool(stabilised))
+        if full:
+            found = {name: value for name, value in tensors.items() if name not in SCALARS}
+            below, adapters = split_wrapped(found)
+        elif base is None:
+            name, url = cls.base_files(variant)
+            raise CheckpointError(f'this checkpoint holds what {variant} adds to DINOv2, not '
+                                  f'DINOv2 itself: give {name} with --base; it is at {url}')
+        else:
+            below, adapters = dict(checkpoints.read_checkpoint(base).tensors), tensors
+            check_tensors(below, base_shapes(config), f'the DINOv2 base of {variant} '
+                          f'({cls.base_files(variant)[0]})')
+            below['pos_embed'] = resize_positions(below['pos_embed'], config.search_grid)
+            below.update((n, v) for n, v in tensors.items() if n.startswith('head.'))
+            below['token_type_embed'] = tensors['token_type_embed']
+        state = merge(below, adapters, scaling)
+        with torch.device('meta'):
+            network = cls(config)
+        network.load_state_dict({name: state[name].float().contiguous()
+                                 for name in network.state_dict()}, assign=True)
+        layout = 'full' if full else 'delta' if alpha is None else 'delta of 2024, with scalars'
+        factor = _RESOLUTIONS[variant.rpartition('-')[2]][2]
+        return network.eval(), {
+            'variant': variant.removeprefix('lorat-'),
+            'sizes': {'template': config.template_size, 'search': config.search_size,
+                      'template_factor': 2.0, 'search_factor': factor},
+            'postprocessing': {'window': 0.45, 'smallest': 10.0},
+            # The authors never call a target lost. The score is trained to be the expected
+            # overlap: what is probably not the target is not believed. Not calibrated.
+            'score': {'lost': 0.3, 'recover': 0.5},
+            'licence': 'LoRAT: not stated by its authors; DINOv2: Apache-2.0',
+            'provenance': {'layout': layout, 'rank': rank, 'scaling': scaling}}
+
+    @classmethod
+    def base_files(cls, variant: str) -> tuple[str, str]:
+        """Name of the DINOv2 file that a variant builds upon, and where its authors keep it."""
+        model = f'dinov2_vit{variant.removeprefix("lorat-").partition("-")[0]}14'
+        name = f'{model}_pretrain.pth'
+        return name, f'https://dl.fbaipublicfiles.com/dinov2/{model}/{name}'
+
     def template(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor]:
         """
         Embed the template.
@@ -155,7 +231,7 @@ class Lorat(nn.Module):
         """
         grid, cells = self.config.search_grid, self.config.template_grid
         corner = self.pos_embed.reshape(grid, grid, -1)[:cells, :cells].reshape(cells ** 2, -1)
-        background, target, _ = self.token_type_embed.unbind(0)
+        background, target = self.token_type_embed[0], self.token_type_embed[1]
         mask = mask.flatten(1).unsqueeze(2)
         kinds = mask * target + (1 - mask) * background
         return (vit.patch_tokens(image, self.patch_embed.proj) + corner + kinds,)
@@ -196,29 +272,28 @@ def resize_positions(pos_embed: torch.Tensor, grid: int) -> torch.Tensor:
     return resized.permute(0, 2, 3, 1).reshape(1, grid * grid, -1)
 
 
-# What an importer needs to know (lorat_ros.networks.importing).
-
-def _shapes(config: LoratConfig, layers: Mapping[str, vit.Linear] | None = None
-            ) -> dict[str, tuple[int, ...]]:
+def _shapes(config: LoratConfig, layers: Mapping[str, vit.Linear] | None = None) -> Shapes:
     with torch.device('meta'):
         return {name: tuple(value.shape) for name, value in
                 Lorat(config, layers).state_dict().items()}
 
 
-def base_shapes(config: LoratConfig) -> dict[str, tuple[int, ...]]:
+def _trained(name: str) -> bool:
+    return '.lora.' in name or name.startswith('head.') or name == 'token_type_embed'
+
+
+def base_shapes(config: LoratConfig) -> Shapes:
     """Names and shapes of the tensors of the DINOv2 base."""
-    own = {name: shape for name, shape in _shapes(config).items()
-           if not name.startswith('head.') and name != 'token_type_embed'}
+    own = {name: shape for name, shape in _shapes(config).items() if not _trained(name)}
     return {**own, 'pos_embed': (1, 1 + BASE_GRID ** 2, config.width),
             'cls_token': (1, 1, config.width), 'mask_token': (1, config.width)}
 
 
-def delta_shapes(config: LoratConfig, rank: int) -> dict[str, tuple[int, ...]]:
+def delta_shapes(config: LoratConfig, rank: int = RANK) -> Shapes:
     """Names and shapes of what LoRAT trains: adapters, head, type embedding."""
-    return {name: shape for name, shape in _shapes(config, adapted(rank)).items()
-            if '.lora.' in name or name.startswith('head.') or name == 'token_type_embed'}
+    return {name: shape for name, shape in full_shapes(config, rank).items() if _trained(name)}
 
 
-def full_shapes(config: LoratConfig, rank: int) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the whole network with its adapters not merged."""
+def full_shapes(config: LoratConfig, rank: int = RANK) -> Shapes:
+    """Names and shapes of the whole network, its adapters not merged."""
     return _shapes(config, adapted(rank))

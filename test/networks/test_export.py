@@ -26,8 +26,9 @@ def exported(tmp_path_factory):
     state = {'network': network.state_dict(), 'config': SMALL.as_dict(), 'step': 7, 'train': {}}
     torch.save(state, folder / 'kestrel.pt')
     (folder / 'about.json').write_text('{"scores": {"AUC": 1}, "provenance": {"data": "none"}}')
-    assert kestrel_bundle.main([str(folder / 'kestrel.pt'), str(folder / 'tiny'), '--variant', 'xs',
-                                '--describe', str(folder / 'about.json')]) == 0
+    arguments = [folder / 'kestrel.pt', folder / 'tiny', '--variant', 'xs', '--describe',
+                 folder / 'about.json']
+    assert kestrel_bundle.main([str(argument) for argument in arguments]) == 0
     return network.eval(), folder / 'tiny'
 
 

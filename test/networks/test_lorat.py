@@ -1,0 +1,158 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""LoRAT's network and checkpoints against the published code's golden numbers."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from support import goldens
+from support.generator import network_input
+from support.lorat_checkpoints import base_tensors, delta_tensors, generate
+
+from lorat_ros.networks.lora import adapted, merge
+from lorat_ros.networks.lorat import (base_shapes, delta_shapes, full_shapes, Lorat, LoratConfig,
+                                      resize_positions, SCALARS, VARIANTS)
+
+OFFICIAL = {name: f'keys_{name.removeprefix("lorat-").replace("b-", "B-").replace("s-", "S-")}'
+            .replace('l-', 'L-') + '.json' for name in VARIANTS}
+TOLERANCE = {'*/score_map': 1e-4, '*/boxes': 1e-5, '*/token_norm': 1e-3, '*/fro': 1e-2,
+             'merged:*:fro': 1e-4, '*': 1e-4}
+
+
+def network_of(config: LoratConfig, base: dict, delta: dict, form: str) -> Lorat:
+    """Build the network with LoRA apart ('unmerged'), merged, or left out ('no_lora')."""
+    state = {**base, **{name: value for name, value in delta.items() if '.lora.' not in name}}
+    state['pos_embed'] = resize_positions(base['pos_embed'], config.search_grid)
+    if form == 'unmerged':
+        network = Lorat(config, adapted())
+        state = {**state, **delta}
+        for name in network.state_dict():
+            if '.linear.' not in name:
+                continue
+            layer, _, leaf = name.rpartition('.linear.')
+            owner, _, part = layer.rpartition('.')
+            if owner.endswith('qkv'):
+                state[name] = base[f'{owner}.{leaf}'].chunk(3)['qkv'.index(part)]
+            else:
+                state[name] = base[f'{layer}.{leaf}']
+    else:
+        network = Lorat(config)
+        if form == 'merged':
+            state = merge(state, delta, 1.0)
+    network.load_state_dict({name: state[name] for name in network.state_dict()}, assign=True)
+    return network.eval()
+
+
+def all_tokens(network: Lorat, z: torch.Tensor, x: torch.Tensor, mask: torch.Tensor
+               ) -> dict[str, torch.Tensor]:
+    """Every token after the embedding, the first block, the last block and the norm."""
+    tokens = {'embed': torch.cat([*network.template(z, mask), network.embed_search(x)], 1)}
+    hidden = tokens['embed']
+    for index, block in enumerate(network.blocks):
+        hidden = block(hidden)
+        if index == 0:
+            tokens['block0'] = hidden
+    return {**tokens, 'block_last': hidden, 'norm': network.norm(hidden)}
+
+
+def answers(network: Lorat, golden: dict, inputs: str, states: tuple[str, ...]
+            ) -> dict[str, np.ndarray]:
+    """What a golden file holds of one form of the network."""
+    config, mask = network.config, torch.from_numpy(golden['mask']).float()
+    z, x = (torch.from_numpy(network_input(f'input.{kind}.{inputs}', (len(mask), 3, side, side)))
+            for kind, side in (('z', config.template_size), ('x', config.search_size)))
+    found = {}
+    with torch.inference_mode():
+        score, boxes = network(z, mask, x)
+        tokens = all_tokens(network, z, x, mask) if states else {}
+    for name in states:
+        values = tokens[name].numpy()
+        found[f'{name}/slice'] = values[:, golden['token_index'], :64]
+        found[f'{name}/token_norm'] = np.linalg.norm(values.astype(np.float64), axis=-1)
+        if f'merged/{name}/fro' in golden:
+            found[f'{name}/fro'] = np.linalg.norm(values.astype(np.float64))
+    return {**found, 'score_map': score.numpy(), 'boxes': boxes.numpy()}
+
+
+def check_model(case: str, variant: str, depth: int | None = None,
+                states: tuple[str, ...] = ('embed', 'block0', 'block_last', 'norm'),
+                more: Callable[[dict, dict, dict], dict] = lambda golden, base, merged: {}) -> None:
+    """Compare a file of golden numbers with the network in the forms it holds."""
+    path = f'lorat/model_{case}.npz'
+    golden = goldens.read(path)
+    config = VARIANTS[variant]
+    config = LoratConfig(**{**config.__dict__, 'depth': depth or config.depth})
+    base, delta = base_tensors(config), delta_tensors(config)
+    found = {}
+    for form in ('unmerged', 'merged', 'no_lora'):
+        if any(name.startswith(f'{form}/') for name in golden):
+            network = network_of(config, base, delta, form)
+            shown = states if form != 'no_lora' else ()
+            found.update((f'{form}/{name}', value)
+                         for name, value in answers(network, golden, case, shown).items())
+            if form == 'merged':
+                found.update(more(golden, base, network.state_dict()))
+    described = {'mask': goldens.INPUT, 'mask_boxes': 'describes mask', 'token_index':
+                 'says which tokens the slices hold', 'dims': 'says how many dimensions the slices '
+                 'hold', 'N': 'batch size, that of mask', 'z_size': 'size of the input',
+                 'x_size': 'size of the input'}
+    goldens.compare(path, found, TOLERANCE, {name: why for name, why in described.items()
+                                             if name in golden})
+
+
+def weights(golden: dict, base: dict, merged: dict) -> dict[str, np.ndarray]:
+    """Resized position embedding and merged weights, as a golden file samples them."""
+    rows = merged['pos_embed'][0].numpy()
+    found = {'pos_embed_rows': rows[golden['pos_embed_row_index']],
+             'pos_embed_row_index': golden['pos_embed_row_index'],
+             'pos_embed_token_norm': np.linalg.norm(rows.astype(np.float64), axis=-1)}
+    for name in golden:
+        if name.startswith('merged:'):
+            _, key, kind = name.split(':')
+            value = merged[key].numpy()
+            found[name] = (value[::97, ::53] if kind == 'corner' else
+                           np.linalg.norm(value.astype(np.float64)))
+    return found
+
+
+@pytest.mark.parametrize(('case', 'variant'), [('B-224', 'lorat-b-224'), ('B-378', 'lorat-b-378'),
+                                               ('L-224', 'lorat-l-224')])
+def test_the_published_networks(case, variant):
+    check_model(case, variant, more=weights)
+
+
+def test_the_gated_mlp_of_the_giant():
+    check_model('g-224-depth2', 'lorat-g-224', depth=2, states=('block0', 'norm'))
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_names_and_shapes_are_the_official_ones(variant):
+    keys = json.loads((goldens.DATA / 'lorat' / OFFICIAL[variant]).read_text())
+    config = VARIANTS[variant]
+    with torch.device('meta'):
+        merged = {name: tuple(value.shape) for name, value in
+                  Lorat(config).state_dict().items()}
+    ours = {'variant': variant, 'dinov2_base': base_shapes(config),
+            'delta_trainable': delta_shapes(config), 'unmerged_model_all': full_shapes(config),
+            'merged_model_all': merged,
+            'delta_extra_scalars_2024_format': dict.fromkeys(SCALARS, ())}
+
+    def count(shapes, part=lambda name: True):
+        return sum(int(np.prod(shape)) for name, shape in shapes.items() if part(name))
+    delta = ours['delta_trainable']
+    counts = {'base': count(ours['dinov2_base']), 'delta': count(delta), 'merged': count(merged),
+              'lora': count(delta, lambda name: '.lora.' in name),
+              'head': count(delta, lambda name: name.startswith('head.')),
+              'token_type': count(delta, lambda name: name == 'token_type_embed'),
+              'unmerged': count(ours['unmerged_model_all']), 'n_delta_keys': len(delta),
+              'n_merged_keys': len(merged), 'n_base_keys': len(ours['dinov2_base'])}
+    assert keys['counts'] == counts
+    assert set(keys) == {*ours, 'counts'}
+    assert f'lorat-{keys["variant"].lower()}' == variant
+    for name, shapes in ours.items():
+        if name != 'variant':
+            assert {key: tuple(shape) for key, shape in keys[name].items()} == shapes, name
