@@ -20,7 +20,9 @@ from torch.nn import functional as F
 
 from lorat_ros.networks import checkpoints, vit
 from lorat_ros.networks.checkpoints import check_tensors, CheckpointError
+from lorat_ros.networks.heads import MlpHead
 from lorat_ros.networks.lora import adapted, merge, RANK, scaling_of, split_wrapped
+from lorat_ros.networks.network import Variant
 
 Tensors = Mapping[str, torch.Tensor]
 Shapes = dict[str, tuple[int, ...]]
@@ -67,34 +69,18 @@ VARIANTS = {f'lorat-{size}-{side}': LoratConfig(*backbone, *resolution[:2])
             for side, resolution in _RESOLUTIONS.items()}
 
 
-class Head(nn.Module):
-    """Score and distances to the four sides, each read by an MLP from every search token."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.cls_mlp = _Mlp3(width, 1)
-        self.reg_mlp = _Mlp3(width, 4)
-
-    def forward(self, x: torch.Tensor, grid: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, grid * grid, D) to logits (N, grid, grid) and boxes (N, grid, grid, 4)."""
-        score = self.cls_mlp(x).reshape(-1, grid, grid)
-        sides = self.reg_mlp(x).sigmoid().reshape(-1, grid, grid, 4)
-        axis = (torch.arange(grid, device=x.device, dtype=x.dtype) + 0.5) / grid
-        centre = torch.stack([axis.view(1, grid).expand(grid, grid),
-                              axis.view(grid, 1).expand(grid, grid)], dim=-1)
-        return score, torch.cat([centre - sides[..., :2], centre + sides[..., 2:]], dim=-1)
-
-
-class _Mlp3(nn.Module):
-    """Three linear layers, exact GELU between."""
-
-    def __init__(self, width: int, outputs: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width),
-                                     nn.Linear(width, outputs)])
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers[2](F.gelu(self.layers[1](F.gelu(self.layers[0](x)))))
+def _about(variant: str) -> dict[str, Any]:
+    """What ``model.json`` says of a variant, whatever its weights."""
+    config, resolution = VARIANTS[variant], variant.rpartition('-')[2]
+    return {
+        'variant': variant.removeprefix('lorat-'),
+        'sizes': {'template': config.template_size, 'search': config.search_size,
+                  'template_factor': 2.0, 'search_factor': _RESOLUTIONS[resolution][2]},
+        'postprocessing': {'window': 0.45, 'smallest': 10.0},
+        # The authors never call a target lost. The score is trained to be the expected overlap:
+        # what is probably not the target is not believed. Not calibrated.
+        'score': {'lost': 0.3, 'recover': 0.5},
+        'licence': 'LoRAT: not stated by its authors; DINOv2: Apache-2.0'}
 
 
 class Lorat(nn.Module):
@@ -129,7 +115,7 @@ class Lorat(nn.Module):
             vit.Block(width, config.heads, feed_forward(width, config.hidden, linear), **layers)
             for _ in range(config.depth))
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.head = Head(width)
+        self.head = MlpHead(width)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Lorat:
@@ -147,6 +133,11 @@ class Lorat(nn.Module):
                              'mask': torch.ones(1, cells, cells)},
                 'search': {'image': torch.randn(1, 3, *2 * [config.search_size]),
                            'template_tokens': torch.randn(1, cells ** 2, config.width)}}
+
+    @classmethod
+    def variants(cls) -> dict[str, Variant]:
+        """Return every variant by its name; see ``network.Importable``."""
+        return {name: Variant(asdict(config), _about(name)) for name, config in VARIANTS.items()}
 
     @classmethod
     def recognise(cls, tensors: Tensors) -> tuple[str, ...]:
@@ -202,17 +193,8 @@ class Lorat(nn.Module):
         network.load_state_dict({name: state[name].float().contiguous()
                                  for name in network.state_dict()}, assign=True)
         layout = 'full' if full else 'delta' if alpha is None else 'delta of 2024, with scalars'
-        factor = _RESOLUTIONS[variant.rpartition('-')[2]][2]
-        return network.eval(), {
-            'variant': variant.removeprefix('lorat-'),
-            'sizes': {'template': config.template_size, 'search': config.search_size,
-                      'template_factor': 2.0, 'search_factor': factor},
-            'postprocessing': {'window': 0.45, 'smallest': 10.0},
-            # The authors never call a target lost. The score is trained to be the expected
-            # overlap: what is probably not the target is not believed. Not calibrated.
-            'score': {'lost': 0.3, 'recover': 0.5},
-            'licence': 'LoRAT: not stated by its authors; DINOv2: Apache-2.0',
-            'provenance': {'layout': layout, 'rank': rank, 'scaling': scaling}}
+        return network.eval(), {**_about(variant), 'provenance': {
+            'layout': layout, 'rank': rank, 'scaling': scaling}}
 
     @classmethod
     def base_files(cls, variant: str) -> tuple[str, str]:
