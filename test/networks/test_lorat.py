@@ -16,11 +16,12 @@ from support.lorat_checkpoints import base_tensors, delta_tensors, generate
 from lorat_ros.networks.lora import adapted, merge
 from lorat_ros.networks.lorat import (base_shapes, delta_shapes, full_shapes, Lorat, LoratConfig,
                                       resize_positions, SCALARS, VARIANTS)
+from lorat_ros.tracking.lorat import template_mask
 
 OFFICIAL = {name: f'keys_{name.removeprefix("lorat-").replace("b-", "B-").replace("s-", "S-")}'
             .replace('l-', 'L-') + '.json' for name in VARIANTS}
-TOLERANCE = {'*/score_map': 1e-4, '*/boxes': 1e-5, '*/token_norm': 1e-3, '*/fro': 1e-2,
-             'merged:*:fro': 1e-4, '*': 1e-4}
+DIMS = 64      # dimensions of a token that the golden slices hold
+TOLERANCE = {'*/score_map': 1e-4, '*/boxes': 1e-5, '*/fro': 1e-3, '*': 1e-4}
 
 
 def network_of(config: LoratConfig, base: dict, delta: dict, form: str) -> Lorat:
@@ -71,7 +72,7 @@ def answers(network: Lorat, golden: dict, inputs: str, states: tuple[str, ...]
         tokens = all_tokens(network, z, x, mask) if states else {}
     for name in states:
         values = tokens[name].numpy()
-        found[f'{name}/slice'] = values[:, golden['token_index'], :64]
+        found[f'{name}/slice'] = values[:, golden['token_index'], :DIMS]
         found[f'{name}/token_norm'] = np.linalg.norm(values.astype(np.float64), axis=-1)
         if f'merged/{name}/fro' in golden:
             found[f'{name}/fro'] = np.linalg.norm(values.astype(np.float64))
@@ -80,7 +81,7 @@ def answers(network: Lorat, golden: dict, inputs: str, states: tuple[str, ...]
 
 def check_model(case: str, variant: str, depth: int | None = None,
                 states: tuple[str, ...] = ('embed', 'block0', 'block_last', 'norm'),
-                more: Callable[[dict, dict, dict], dict] = lambda golden, base, merged: {}) -> None:
+                more: Callable[[dict, dict], dict] = lambda golden, merged: {}) -> None:
     """Compare a file of golden numbers with the network in the forms it holds."""
     path = f'lorat/model_{case}.npz'
     golden = goldens.read(path)
@@ -95,16 +96,17 @@ def check_model(case: str, variant: str, depth: int | None = None,
             found.update((f'{form}/{name}', value)
                          for name, value in answers(network, golden, case, shown).items())
             if form == 'merged':
-                found.update(more(golden, base, network.state_dict()))
-    described = {'mask': goldens.INPUT, 'mask_boxes': 'describes mask', 'token_index':
-                 'says which tokens the slices hold', 'dims': 'says how many dimensions the slices '
-                 'hold', 'N': 'batch size, that of mask', 'z_size': 'size of the input',
-                 'x_size': 'size of the input'}
-    goldens.compare(path, found, TOLERANCE, {name: why for name, why in described.items()
-                                             if name in golden})
+                found.update(more(golden, network.state_dict()))
+    cells = config.template_grid
+    if 'mask_boxes' in golden:
+        found.update(mask=[template_mask(box, cells) for box in golden['mask_boxes'].tolist()],
+                     N=len(golden['mask']), z_size=config.template_size,
+                     x_size=config.search_size, dims=DIMS)
+    fed = {'mask_boxes', 'token_index'} if 'mask_boxes' in golden else {'mask', 'token_index'}
+    goldens.compare(path, found, TOLERANCE, dict.fromkeys(fed, goldens.INPUT))
 
 
-def weights(golden: dict, base: dict, merged: dict) -> dict[str, np.ndarray]:
+def weights(golden: dict, merged: dict) -> dict[str, np.ndarray]:
     """Resized position embedding and merged weights, as a golden file samples them."""
     rows = merged['pos_embed'][0].numpy()
     found = {'pos_embed_rows': rows[golden['pos_embed_row_index']],
@@ -156,3 +158,54 @@ def test_names_and_shapes_are_the_official_ones(variant):
     for name, shapes in ours.items():
         if name != 'variant':
             assert {key: tuple(shape) for key, shape in keys[name].items()} == shapes, name
+
+
+TINY = LoratConfig(width=24, depth=2, heads=3, hidden=48, feed_forward='mlp', template_size=56,
+                   search_size=112)
+
+
+@pytest.fixture(scope='module')
+def tiny():
+    base, delta = generate(base_shapes(TINY)), generate(delta_shapes(TINY))
+    return network_of(TINY, base, delta, 'merged')
+
+
+def test_two_stages_answer_as_all_tokens_together(tiny):
+    z, x, mask = torch.randn(1, 3, 56, 56), torch.randn(1, 3, 112, 112), torch.ones(1, 4, 4)
+    with torch.no_grad():
+        normed = all_tokens(tiny, z, x, mask)['norm'][:, 16:]
+        expected = tiny.head(normed, 8)
+        found = tiny(z, mask, x)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_template_stands_in_the_top_left_corner_of_the_search_grid(tiny):
+    plain = torch.zeros(1, 3, 56, 56)
+    with torch.no_grad():
+        tokens, = tiny.template(plain, torch.ones(1, 4, 4))
+        grid = (tokens - tiny.patch_embed.proj.bias - tiny.token_type_embed[1]).reshape(4, 4, -1)
+        corner = tiny.pos_embed.reshape(8, 8, -1)[:4, :4]
+    torch.testing.assert_close(grid, corner)
+
+
+def test_the_mask_chooses_the_kind_of_each_template_cell(tiny):
+    mask = torch.zeros(1, 4, 4)
+    mask[0, 1, 2] = 1
+    with torch.no_grad():
+        kinds = tiny.template(torch.zeros(1, 3, 56, 56), mask)[0] - \
+            tiny.template(torch.zeros(1, 3, 56, 56), torch.zeros(1, 4, 4))[0]
+    changed = kinds[0].abs().sum(-1).nonzero().flatten().tolist()
+    assert changed == [1 * 4 + 2]
+    torch.testing.assert_close(kinds[0, 6], tiny.token_type_embed[1] - tiny.token_type_embed[0])
+
+
+def test_positions_are_resized_to_a_size_not_by_a_scale():
+    hub = torch.from_numpy(network_input('positions', (1, 1370, 4)))
+    ours = resize_positions(hub, 16)
+    patches = hub[:, 1:].reshape(1, 37, 37, 4).permute(0, 3, 1, 2)
+    hubs_own = torch.nn.functional.interpolate(patches, scale_factor=(16.1 / 37, 16.1 / 37),
+                                               mode='bicubic').permute(0, 2, 3, 1)
+    assert ours.shape == (1, 256, 4)
+    assert (ours - hubs_own.reshape(1, 256, 4)).abs().max() > 0.01
+    torch.testing.assert_close(resize_positions(hub, 37), hub[:, 1:])
