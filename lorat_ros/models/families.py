@@ -29,6 +29,8 @@ FAMILIES = MappingProxyType({
                            'lorat_ros.networks.kestrel:Kestrel'),
     'lorat': FamilyEntry('lorat_ros.tracking.lorat:LoratFamily',
                          'lorat_ros.networks.lorat:Lorat'),
+    'fartrack': FamilyEntry('lorat_ros.tracking.fartrack:FarTrackFamily',
+                            'lorat_ros.networks.fartrack:FarTrack'),
     'litetrack': FamilyEntry('lorat_ros.tracking.litetrack:LiteTrackFamily',
                              'lorat_ros.networks.litetrack:LiteTrack'),
 })

@@ -5,12 +5,12 @@ FARTrack (ICLR 2026): five templates of different age, the search region and fou
 in one stream of a small transformer; the commands become the words for x1, y1, x2 and y2.
 
 Written from the published description; names of parameters are those of the official
-checkpoints. What a checkpoint holds is the business of ``lorat_ros.networks.fartrack_files``.
+checkpoints.
 """
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,41 +20,15 @@ from torch.nn import functional as F
 
 from lorat_ros.networks import vit
 from lorat_ros.networks.checkpoints import check_tensors, CheckpointError
-from lorat_ros.networks.fartrack_layers import Block, COMMANDS, layer_norm, TAIL, WIDTH
+from lorat_ros.networks.fartrack_layers import Block, layer_norm, TAIL
+from lorat_ros.networks.fartrack_variants import (
+    BLOCKS, COMMANDS, COORDINATES, describe, EXTENSION, FarTrackConfig, PATCH, POSITIONS,
+    SEARCH_CELLS, SEARCH_SIZE, STAGES, TEMPLATE_CELLS, TEMPLATE_SIZE, VARIANTS, WIDTH, WORDS)
+from lorat_ros.networks.network import Variant
 
-PATCH = 16
-TEMPLATE_SIZE, SEARCH_SIZE = 112, 224              # pixels
-TEMPLATE_CELLS, SEARCH_CELLS = 49, 196
-BLOCKS, EXTENSION = 12, 3                          # layers in a file, run in this order
-COORDINATES = 600                                  # words for coordinates; the commands follow
-WORDS = COORDINATES + COMMANDS + 1                 # the last one ends a sequence
+Tensors = Mapping[str, torch.Tensor]
 
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of FARTrack's training, each with a network and a tracker of its own."""
-
-    norm: str              # 'norm' or 'masknorm': which of a layer's norms it uses
-    kept: int              # tokens of a template that stay once it has been judged
-    bounded: bool          # the commands' words are scaled down to length 1
-    slots: int = 5         # templates
-
-
-STAGES = {
-    'base': Stage('norm', 49, False),
-    'distill': Stage('norm', 49, False),
-    'sparse': Stage('masknorm', 37, True),         # the published tracker
-    'seq': Stage('norm', 49, True, slots=1),       # published for measuring speed
-}
-
-
-@dataclass(frozen=True)
-class FarTrackConfig:
-    """What is not the same in all of FARTrack's networks."""
-
-    stage: str                          # of STAGES
-    depth: int                          # layers, at most 15
-    positions: str = 'pos_embed_z1'     # position embedding of the templates
+_TABLE = 'backbone.word_embeddings.weight'
 
 
 class FarTrack(nn.Module):
@@ -107,17 +81,58 @@ class FarTrack(nn.Module):
                 'search': {'image': image, 'newest': templates[:1], 'memory': memory}}
 
     @classmethod
-    def recognise(cls, tensors: Mapping[str, torch.Tensor]) -> tuple[str, ...]:
-        """Tell the variants a checkpoint may be; see ``network.Importable``."""
-        from lorat_ros.networks import fartrack_files
-        return fartrack_files.recognise(tensors)
+    def variants(cls) -> dict[str, Variant]:
+        """Every variant by name; see ``network.Importable``."""
+        return {name: Variant(asdict(config), describe(name)) for name, config in VARIANTS.items()}
 
     @classmethod
-    def assemble(cls, variant: str, tensors: Mapping[str, torch.Tensor], base: Path | None
+    def recognise(cls, tensors: Tensors) -> tuple[str, ...]:
+        """
+        Tell the variants a checkpoint may be; see ``network.Importable``.
+
+        The file says neither how many layers shall be run nor, of base and distill, which it is.
+        The other reading of the template's positions is offered where it makes a difference.
+        """
+        if not {'identity', 'backbone.word_embeddings.weight'} <= tensors.keys():
+            return ()
+        if any('.masknorm' in name for name in tensors):
+            stages = ('sparse',)
+        elif 'backbone.prev_position_embeddings.weight' in tensors:
+            raise CheckpointError(
+                "this is a checkpoint of FARTrack's stage 'seq', whose published tracker does not "
+                'run: give one of the stages sparse (the published tracker), distill or base')
+        else:
+            stages = ('base', 'distill')
+        check_tensors(tensors, file_shapes(stages[0]), f'a checkpoint of FARTrack, stage '
+                      f'{" or ".join(stages)}')
+        readings = POSITIONS if _apart(tensors) else POSITIONS[:1]
+        return tuple(name for name, config in VARIANTS.items()
+                     if config.stage in stages and config.positions in readings)
+
+    @classmethod
+    def base_files(cls, variant: str) -> None:
+        """Return None: its checkpoints are complete."""
+
+    @classmethod
+    def assemble(cls, variant: str, tensors: Tensors, base: Path | None
                  ) -> tuple[FarTrack, dict[str, Any]]:
         """Make the network of a variant; see ``network.Importable``."""
-        from lorat_ros.networks import fartrack_files
-        return fartrack_files.assemble(variant, tensors)
+        config = VARIANTS[variant]
+        if base is not None:
+            raise CheckpointError(f'{variant} builds upon no other file, yet {base} was given: '
+                                  'leave out --base')
+        check_tensors(tensors, file_shapes(config.stage), f'a checkpoint of {variant}')
+        with torch.device('meta'):
+            network = cls(config)
+        state = {name: tensors[name].float().contiguous() for name in network.state_dict()}
+        if network.stage.bounded:
+            state[_TABLE] = bound_commands(state[_TABLE])
+        network.load_state_dict(state, assign=True)
+        about, apart = describe(variant), _apart(tensors)
+        about['provenance'] = {'stage': config.stage, 'template_positions': config.positions,
+                               'pos_embed_z0_z1_apart': apart}
+        about['notes'] = [_say_positions(config, apart), about['licence']]
+        return network.eval(), about
 
     def first(self, image: torch.Tensor, templates: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """
@@ -187,3 +202,52 @@ class FarTrack(nn.Module):
         """Commands after some block, (N, 4, D), to logits (N, 4, 605)."""
         net = self.backbone
         return F.linear(net.norm(commands), net.word_embeddings.weight, net.output_bias)
+
+
+def bound_commands(table: torch.Tensor) -> torch.Tensor:
+    """
+    Scale the commands' rows of the word table (605, D) down to length 1 where they are longer.
+
+    The published network does so in place whenever it looks them up, and its output layer reads
+    the same table.
+    """
+    rows = slice(COORDINATES, COORDINATES + COMMANDS)
+    length = table[rows].norm(dim=1, keepdim=True)
+    bounded = table.clone()
+    bounded[rows] = torch.where(length > 1, table[rows] / (length + 1e-7), table[rows])
+    return bounded
+
+
+def file_shapes(stage: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all that a stage's checkpoint holds, read or not."""
+    with torch.device('meta'):
+        network = FarTrack(FarTrackConfig(stage, BLOCKS + EXTENSION))
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    unread = {'cls_token': (1, 1, WIDTH), 'pos_embed': (1, 1 + SEARCH_CELLS, WIDTH),
+              'pos_embed_z0': (1, TEMPLATE_CELLS, WIDTH)}
+    if network.stage.bounded:
+        unread |= {'pos_embed_z': (1, TEMPLATE_CELLS, WIDTH),
+                   'prev_position_embeddings.weight': (3 * COMMANDS, WIDTH)}
+    if network.stage.norm == 'masknorm':
+        unread |= {f'{part}.{k}.norm{place}.{leaf}': (WIDTH,) for place in '12'
+                   for part, count in (('blocks', BLOCKS), ('extension', EXTENSION))
+                   for k in range(count) for leaf in ('weight', 'bias')}
+    return {**shapes, **{f'backbone.{name}': shape for name, shape in unread.items()}}
+
+
+def _apart(tensors: Tensors) -> float:
+    """Largest difference between a checkpoint's two position embeddings of the templates."""
+    one, other = (tensors[f'backbone.{name}'].float() for name in POSITIONS)
+    return float((one - other).abs().max())
+
+
+def _say_positions(config: FarTrackConfig, apart: float) -> str:
+    if apart == 0:
+        return ('the checkpoint holds the template positions pos_embed_z0 and pos_embed_z1, and '
+                'they are equal: which one is read makes no difference')
+    other = next(name for name in POSITIONS if name != config.positions)
+    why = {'pos_embed_z1': "as the authors' own tracker does when it loads a checkpoint",
+           'pos_embed_z0': 'which was trained, but which the authors did not evaluate'}
+    return (f'the checkpoint holds two template positions that differ by up to {apart:.3g}; '
+            f'{config.positions} is read, {why[config.positions]}; for {other} give the variant '
+            f'{"with" if other.endswith("z0") else "without"} the ending -z0')

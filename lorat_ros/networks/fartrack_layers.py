@@ -11,11 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from lorat_ros.networks import vit
+from lorat_ros.networks.fartrack_variants import (COMMANDS, HEADS, HIDDEN, SEARCH_CELLS,
+                                                  SEARCH_GRID, WIDTH)
 
-WIDTH, HEADS, HIDDEN = 192, 3, 768
-SEARCH_GRID = 14
-COMMANDS = 4                                       # tokens at the end
-TAIL = SEARCH_GRID ** 2 + COMMANDS                 # tokens after the templates
+TAIL = SEARCH_CELLS + COMMANDS                              # tokens after the templates
 _CENTRE = -TAIL + SEARCH_GRID // 2 * (SEARCH_GRID + 1)      # search token of row 7, column 7
 
 

@@ -34,6 +34,7 @@ class Family(Protocol):
     """One target of one family; a new one is made for every init."""
 
     roles: tuple[str, ...]      # of the graphs it needs
+    role: str                   # of the graph that ``look`` makes inputs for: mostly 'search'
 
     def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
         """Take a target; returns the inputs of the 'template' graph (empty: there is none)."""
@@ -42,10 +43,10 @@ class Family(Protocol):
         """Keep what the 'template' graph made."""
 
     def look(self, image: np.ndarray) -> dict[str, Value]:
-        """Crop the search region of a frame; returns the inputs of the 'search' graph."""
+        """Crop the search region of a frame; returns the inputs of the graph ``role``."""
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
-        """Read the outputs of the 'search' graph, and move on to where the target is."""
+        """Read the outputs of that graph, and move on to where the target is."""
 
 
 def family_class(bundle: Bundle) -> type:

@@ -61,6 +61,7 @@ class KestrelFamily:
     """One target of a Kestrel model."""
 
     roles = ('template', 'search')
+    role = 'search'
 
     def __init__(self, bundle: Bundle) -> None:
         manifest = bundle.manifest

@@ -57,6 +57,7 @@ class LiteTrackFamily:
     """
 
     roles = ('template', 'search')
+    role = 'search'
 
     def __init__(self, bundle: Bundle) -> None:
         manifest = bundle.manifest

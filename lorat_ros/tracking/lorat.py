@@ -157,6 +157,7 @@ class LoratFamily:
     """One target of a LoRAT model."""
 
     roles = ('template', 'search')
+    role = 'search'
 
     def __init__(self, bundle: Bundle) -> None:
         manifest = bundle.manifest

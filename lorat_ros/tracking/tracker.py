@@ -97,7 +97,7 @@ class Tracker:
         start = time.perf_counter()
         inputs = self._family.look(image)
         cropped = time.perf_counter()
-        outputs = self.session.run('search', inputs)
+        outputs = self.session.run(self._family.role, inputs)
         searched = time.perf_counter()
         answer = self._family.answer(outputs)
         end = time.perf_counter()

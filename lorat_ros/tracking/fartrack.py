@@ -1,0 +1,158 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""FARTrack before and after its network: crops, templates of different age, words to boxes."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lorat_ros.boxes import Box
+from lorat_ros.engines.session import Value
+from lorat_ros.models.bundle import Bundle, BundleError
+from lorat_ros.tracking.family import Answer
+from lorat_ros.tracking.square_crop import (clip_box, normalise, sample_square, square_around,
+                                            SquareCrop)
+from lorat_ros.tracking.template_memory import SCHEDULES, TemplateMemory
+
+COORDINATES = 600                        # words that are coordinates, from -0.5 to 1.5
+_STEPS = COORDINATES // 2 - 1            # of a word, in the crop's side
+_GRID = np.arange(COORDINATES) / (COORDINATES / 2) - 0.5
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities over the last axis, float64."""
+    raised = np.exp(logits - logits.max(-1, keepdims=True).astype(np.float64))
+    return raised / raised.sum(-1, keepdims=True)
+
+
+def likeliest(logits: np.ndarray) -> np.ndarray:
+    """Coordinates (...) of the likeliest words of logits (..., 605): stages base and distill."""
+    return np.argmax(logits[..., :COORDINATES], -1) / _STEPS - 0.5
+
+
+def expected(logits: np.ndarray) -> np.ndarray:
+    """Expectation (...) of the coordinates in logits (..., 605); commands do not count."""
+    return softmax(logits[..., :COORDINATES]) @ _GRID
+
+
+def mean_of_both(logits: np.ndarray) -> np.ndarray:
+    """
+    Coordinates (...) of logits (..., 605) as the sparse stage reads them.
+
+    The mean of expectation and likeliest word, whose middle is taken: the two grids differ, as
+    published.
+    """
+    return (likeliest(logits) + 0.5 / _STEPS + expected(logits)) / 2
+
+
+#: Name in model.json to the rule: logits (..., 605) to coordinates (...) in crops' sides.
+DECODINGS = {'likeliest': likeliest, 'mean': mean_of_both}
+
+
+def score_of(logits: np.ndarray) -> float:
+    """
+    How sure the network is of its four words, in [0, 1]: fourth root of their joint probability.
+
+    The mean by multiplication: one side that is anybody's guess says that the box is not known,
+    however sure the three others are.
+
+    :param logits: (4, 605).
+    """
+    chosen = softmax(logits)[..., :COORDINATES].max(-1)
+    return float(np.exp(np.log(np.maximum(chosen, 1e-300)).mean()))
+
+
+def kept_tokens(rank: np.ndarray, count: int) -> np.ndarray:
+    """Which tokens of a template stay: the ``count`` of highest rank, in their order."""
+    return np.sort(np.argsort(rank, kind='stable')[len(rank) - count:])
+
+
+class FarTrackFamily:
+    """
+    One target of a FARTrack model.
+
+    A template is embedded once, in the frame after it was cut; what stays of its tokens then
+    serves whenever it is in a slot again. Until four slots hold such templates, the graph
+    'first' embeds all five.
+    """
+
+    roles = ('first', 'search')
+
+    def __init__(self, bundle: Bundle) -> None:
+        manifest = bundle.manifest
+        try:
+            sizes, post = manifest['sizes'], manifest['postprocessing']
+            self._template_size, self._search_size = int(sizes['template']), int(sizes['search'])
+            self._template_factor = float(sizes['template_factor'])
+            self._search_factor = float(sizes['search_factor'])
+            self._slots_at = SCHEDULES[post['schedule']]
+            self._decode = DECODINGS[post['decoding']]
+            self._kept, self._capacity = int(post['kept']), int(post['capacity'])
+            self._memory = TemplateMemory(self._capacity)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f'{bundle.path}: model.json lacks or garbles {error}: copy or '
+                              'import the bundle anew') from None
+        self._box: Box = (0.0, 0.0, 0.0, 0.0)
+        self._image = np.zeros((0, 0, 3), np.uint8)
+        self._crop: SquareCrop | None = None
+        self._newest = 0                            # number of the newest template
+        self._fresh: dict[int, np.ndarray] = {}     # crops of templates not all of which are known
+        self._slots: tuple[int, ...] = ()           # numbers of the templates in use
+
+    def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
+        """Take a target; there is no graph to run for it."""
+        self._box, self._newest, self._memory = box, 0, TemplateMemory(self._capacity)
+        self._fresh = {0: self._cut_template(image)}
+        return {}
+
+    def remember(self, outputs: Mapping[str, Value]) -> None:
+        """Nothing comes of ``start``."""
+
+    @property
+    def role(self) -> str:
+        """Graph for the next frame: 'search' when all slots but the last hold known templates."""
+        *older, last = self._slots_at(self._newest)
+        return 'search' if last == self._newest and max(older) < last else 'first'
+
+    def look(self, image: np.ndarray) -> dict[str, Value]:
+        """Crop the search region around where the target was; choose the templates."""
+        self._image = image
+        self._crop = square_around(self._box, self._search_factor, self._search_size)
+        inputs = {'image': normalise(sample_square(image, self._crop))}
+        self._slots = self._slots_at(self._newest)
+        if self.role == 'first':
+            templates = [normalise(self._fresh[number]) for number in self._slots]
+            return {**inputs, 'templates': np.concatenate(templates)}
+        *older, newest = self._slots
+        self._slots = *map(self._memory.nearest, older), newest
+        self._fresh = {newest: self._fresh[newest]}
+        return {**inputs, 'newest': normalise(self._fresh[newest]),
+                'memory': np.stack([self._memory[number] for number in self._slots[:-1]])[None]}
+
+    def answer(self, outputs: Mapping[str, Value]) -> Answer:
+        """Read the box, keep what the newest template is worth, and cut the next one."""
+        logits = outputs['logits'][0]
+        usable = bool(np.isfinite(logits).all())
+        if usable:
+            x1, y1, x2, y2 = self._decode(logits).tolist()
+            found = self._crop.to_image(((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1))
+            self._box = clip_box(found, (self._image.shape[1], self._image.shape[0]))
+        self._judge(outputs)
+        self._newest += 1
+        self._fresh[self._newest] = self._cut_template(self._image)
+        return Answer(self._box, score_of(logits) if usable else 0.0, self._crop.window)
+
+    def _judge(self, outputs: Mapping[str, Value]) -> None:
+        """Put the newest template's tokens into the memory, without those of lowest rank."""
+        embedded = outputs['tokens']
+        place = self._slots.index(self._newest) if len(embedded) > 1 else 0
+        tokens = embedded[place]
+        if 'rank' in outputs:
+            tokens = tokens[kept_tokens(outputs['rank'][0], self._kept)]
+        self._memory.add(self._newest, tokens.copy(), self._slots_at(self._newest)[1])
+
+    def _cut_template(self, image: np.ndarray) -> np.ndarray:
+        """Crop of the present box, (112, 112, 3) uint8 BGR."""
+        return sample_square(image, square_around(self._box, self._template_factor,
+                                                  self._template_size))
