@@ -24,6 +24,10 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message names the file's fault and the cure."""
 
 
+class BaseNeeded(CheckpointError):
+    """A checkpoint that builds upon another file, which was not given."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The tensors of a checkpoint file."""

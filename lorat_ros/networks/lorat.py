@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lorat_ros.networks import checkpoints, vit
-from lorat_ros.networks.checkpoints import check_tensors, CheckpointError
+from lorat_ros.networks.checkpoints import BaseNeeded, check_tensors, CheckpointError
 from lorat_ros.networks.heads import MlpHead
 from lorat_ros.networks.lora import adapted, merge, RANK, scaling_of, split_wrapped
 from lorat_ros.networks.network import Variant
@@ -173,13 +173,16 @@ class Lorat(nn.Module):
         alpha, stabilised = (tensors[n].item() if n in tensors else None for n in SCALARS)
         rank = tensors['blocks.0.attn.proj.lora.A'].shape[0]
         scaling = scaling_of(alpha, rank, bool(stabilised))
+        if full and base is not None:
+            raise CheckpointError('this checkpoint holds DINOv2, too, and builds upon no other '
+                                  f'file, yet {base} was given: leave out --base')
         if full:
             found = {name: value for name, value in tensors.items() if name not in SCALARS}
             below, adapters = split_wrapped(found)
         elif base is None:
             name, url = cls.base_files(variant)
-            raise CheckpointError(f'this checkpoint holds what {variant} adds to DINOv2, not '
-                                  f'DINOv2 itself: give {name} with --base; it is at {url}')
+            raise BaseNeeded(f'this checkpoint holds what {variant} adds to DINOv2, not '
+                             f'DINOv2 itself: give {name} with --base; it is at {url}')
         else:
             below, adapters = dict(checkpoints.read_checkpoint(base).tensors), tensors
             check_tensors(below, base_shapes(config), f'the DINOv2 base of {variant} '

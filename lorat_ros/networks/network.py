@@ -38,7 +38,7 @@ class Variant(NamedTuple):
     """What is known of a published variant without its files."""
 
     settings: Mapping[str, Any]      # what ``from_settings`` takes
-    about: Mapping[str, Any]         # of model.json: variant, sizes, postprocessing, score, licence
+    about: Mapping[str, Any]         # of model.json: variant, sizes, score, licence, …
 
 
 class Importable(Network, Protocol):
@@ -72,5 +72,7 @@ class Importable(Network, Protocol):
         :param base: file that the checkpoint builds upon, where it is not complete in itself.
         :returns: the network with its weights, and what ``model.json`` says of the variant:
             sizes, postprocessing, score, licence, published, and of the base in provenance.
-        :raises lorat_ros.networks.checkpoints.CheckpointError: the files do not fit together.
+        :raises lorat_ros.networks.checkpoints.BaseNeeded: there is no base, and it takes one.
+        :raises lorat_ros.networks.checkpoints.CheckpointError: the files do not fit together, or
+            there is a base, and it takes none.
         """
