@@ -38,7 +38,8 @@ class PairConfig:
     frame_gap: int = 45
     degraded: float = 0.6          # share of crops with strong camera faults
     look_alike: float = 0.3        # share of pairs that get copies of the target
-    absent: float = 0.10           # share of pairs whose search crop lacks the target
+    absent: float = 0.20           # share of pairs whose search crop lacks the target
+    elsewhere: float = 0.5         # share of those that show another place of the same image
     occluder: float = 0.25         # share of pairs with something before the target
     hidden_from: float = 0.75      # covered share from which the target counts as absent
     turned: float = 0.3            # share of pairs with strong rotation
@@ -162,6 +163,27 @@ class PairSampler:
         image = self._pick(self.pool.images)
         return Item(image, item.box, item.outline), view[0]
 
+    def _elsewhere(self, item: Item, view: tuple[np.ndarray, np.ndarray]) -> np.ndarray | None:
+        """
+        Warp to a place in the same image that does not show the target, where there is one.
+
+        It is what a tracker sees after it has drifted: the target's own surroundings, which the
+        template shows too, and nothing of the target.
+        """
+        warp, (x1, y1, x2, y2) = view
+        size, (height, width) = self.config.search_size, item.image.shape[:2]
+        for _ in range(6):
+            turn = self.rng.uniform(0, 2 * np.pi)
+            across, down = np.cos(turn), np.sin(turn)
+            out = min(((size - low) if way > 0 else high) / max(abs(way), 1e-6)
+                      for way, low, high in ((across, x1, x2), (down, y1, y2)))
+            shift = np.array((across, down)) * out * self.rng.uniform(1.02, 1.6)
+            moved = np.hstack([warp[:, :2], (warp[:, 2] + shift)[:, None]])
+            x, y = np.linalg.solve(moved[:, :2], size / 2 - moved[:, 2])
+            if 0 <= x < width and 0 <= y < height:
+                return moved
+        return None
+
     def _pasted(self, views: list[tuple[np.ndarray, np.ndarray]], items: tuple[Item, Item],
                 absent: bool) -> list[np.ndarray]:
         """Objects on other backgrounds: the template crop and the search crop."""
@@ -197,7 +219,11 @@ class PairSampler:
             views = self._views(*pair)
             mean_fill = rng.random() < 0.6
             template = self._crop(pair[0].image, views[0][0], config.template_size, mean_fill)
-            item, warp = self._stranger(pair[1], views[1]) if absent else (pair[1], views[1][0])
+            item, warp = pair[1], views[1][0]
+            if absent:
+                near = rng.random() < config.elsewhere
+                moved = self._elsewhere(item, views[1]) if near else None
+                item, warp = self._stranger(item, views[1]) if moved is None else (item, moved)
             search = self._crop(item.image, warp, config.search_size, mean_fill)
         box = views[1][1]
         if not absent and rng.random() < config.look_alike:

@@ -36,6 +36,26 @@ def test_every_kind_of_pair(pool, kind):
     assert batch['present'].any()
 
 
+def test_elsewhere_shows_the_same_image_without_the_target(pool):
+    sampler = PairSampler(pool, replace(CLEAN, **{**ONE_KIND, 'clip': 1.0}))
+    moved = 0
+    for number in range(40):
+        sampler.rng = np.random.default_rng(number)
+        item, other = sampler._from_clip()
+        view = sampler._views(item, other)[1]
+        warp = sampler._elsewhere(other, view)
+        if warp is None:      # a large target in a small image: there is no elsewhere
+            continue
+        moved += 1
+        np.testing.assert_array_equal(warp[:, :2], view[0][:, :2])
+        shift = warp[:, 2] - view[0][:, 2]
+        low, high = view[1][:2] + shift, view[1][2:] + shift
+        assert (high <= 0).any() or (low >= 160).any()
+        x, y = np.linalg.solve(warp[:, :2], 80 - warp[:, 2])
+        assert 0 <= x < other.image.shape[1] and 0 <= y < other.image.shape[0]
+    assert moved > 5
+
+
 def test_the_same_key_draws_the_same_pair(pool):
     one, two = PairSampler(pool), PairSampler(pool)
     two.draw(9, 9)
