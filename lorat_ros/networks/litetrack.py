@@ -222,6 +222,11 @@ class LiteTrack(nn.Module):
         grid = self.config.search_grid
         return self.box_head(x.transpose(1, 2).reshape(x.shape[0], -1, grid, grid))
 
+    def forward(self, template: torch.Tensor, target_box: torch.Tensor, search: torch.Tensor
+                ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Run both stages; shapes as there."""
+        return self.search(search, *self.template(template, target_box))
+
 
 def _counts(name: str) -> bool:
     """Whether a tensor only counts the batches of training."""

@@ -38,23 +38,22 @@ class Attention(nn.Module):
         :param keys: (N, heads, M, D / heads) of what is remembered; None: nothing.
         :param values: likewise.
         """
-        bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
-        query, key, value = self._split(F.linear(x, self.qkv.weight, bias))
+        query = self._part(x, 0, self.q_bias)
+        key, value = self.memory(x)
         if keys is not None:
             key, value = torch.cat([keys, key], 2), torch.cat([values, value], 2)
         return self.proj(vit.join_heads(F.scaled_dot_product_attention(query, key, value)))
 
-    def memory(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def memory(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values (N, heads, L, D / heads) of tokens (N, L, D)."""
-        bias = torch.cat([torch.zeros_like(self.v_bias), self.v_bias])
-        return self._split(F.linear(x, self.qkv.weight[x.shape[-1]:], bias))
+        return self._part(x, 1, None), self._part(x, 2, self.v_bias)
 
-    def _split(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """(N, L, k D) to k of (N, heads, L, D / heads)."""
-        # Slices, not chunk(): that becomes an ONNX sequence, which TensorRT cannot read.
+    def _part(self, x: torch.Tensor, part: int, bias: torch.Tensor | None) -> torch.Tensor:
+        """Queries, keys or values: part 0, 1 or 2 of the rows of ``qkv``, split into heads."""
+        # Engines cut the weights once, when they load the graph.
         width = self.proj.in_features
-        return [vit.split_heads(x[..., start:start + width], self.heads)
-                for start in range(0, x.shape[-1], width)]
+        weight = self.qkv.weight[part * width:(part + 1) * width]
+        return vit.split_heads(F.linear(x, weight, bias), self.heads)
 
 
 class Block(nn.Module):
