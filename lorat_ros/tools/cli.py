@@ -17,7 +17,11 @@ import lorat_ros
 COMMANDS = MappingProxyType({
     'track': ('lorat_ros.tools.track', 'follow a target through a video or a folder of frames'),
     'evaluate': ('lorat_ros.tools.evaluate', 'measure a model on sequences with known truth'),
+    'benchmark': ('lorat_ros.tools.benchmark',
+                  'measure how fast models run, engines side by side'),
     'models': ('lorat_ros.tools.models', 'list the models that are installed'),
+    'import': ('lorat_ros.tools.import_checkpoint',
+               "make a model of a published tracker's checkpoint"),
     'demo': ('lorat_ros.tools.demo', 'watch a real ROS 2 graph follow a target'),
     'train': ('lorat_ros.tools.train', 'train a model from images and clips'),
 })

@@ -1,0 +1,83 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``lorat benchmark``: models under several engines, side by side in one run."""
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+HELP = 'measure how fast models run, engines side by side'
+DEFAULT_ENGINES = ('onnx', 'torch')
+POOLS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'BLIS_NUM_THREADS')
+
+
+def count(text: str) -> int:
+    """Whole number of at least 1, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text} is below 1')
+    return value
+
+
+def duration(text: str) -> float:
+    """Finite number above 0, for argparse."""
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f'{text} is not a number above 0')
+    return value
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the subcommand."""
+    parser.add_argument('--model', action='append', metavar='M', help='name or folder of a '
+                        'bundle, or a published variant (lorat-b-224), which then gets random '
+                        'weights; may be repeated (default: the shipped model)')
+    parser.add_argument('--engine', action='append', metavar='E', help='what runs the model; may '
+                        f'be repeated (default: {", ".join(DEFAULT_ENGINES)})')
+    parser.add_argument('--threads', type=count, default=1, metavar='N',
+                        help='CPU threads (default: %(default)s)')
+    parser.add_argument('--rounds', type=count, default=30, metavar='N',
+                        help='how often the engines take turns (default: %(default)s)')
+    parser.add_argument('--seconds', type=duration, default=60.0, metavar='S', help='about how '
+                        'long a model may take; turns get shorter, down to one frame '
+                        '(default: %(default)g)')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures here')
+    parser.add_argument('--frames', metavar='VIDEO|FOLDER',
+                        help="what is tracked (default: the demo's own clip)")
+    parser.add_argument('--init', metavar='x,y,w,h', help='the target in the first of the '
+                        '--frames (default: first line of its groundtruth.txt)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the subcommand; returns 0, 1 (an engine that was named did not run) or 2."""
+    limit_threads(args.threads)
+    # Only now: NumPy decides about its threads when it is loaded.
+    from lorat_ros.tools import benchmark_report, benchmark_run
+    try:
+        if args.json and not args.json.absolute().parent.is_dir():
+            raise ValueError(f'{args.json}: the folder {args.json.parent} does not exist, make '
+                             'it first')
+        report = benchmark_run.measure_all(benchmark_run.Settings(
+            tuple(dict.fromkeys(args.model or [''])),
+            tuple(dict.fromkeys(args.engine or DEFAULT_ENGINES)),
+            args.threads, args.rounds, args.seconds, args.frames, args.init))
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f'lorat benchmark: {error}', file=sys.stderr)
+        return 2
+    print(benchmark_report.text_of(report))
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')
+    if not all(model['engines'] for model in report['models']):
+        return 2
+    return 1 if args.engine and any(model['left_out'] for model in report['models']) else 0
+
+
+def limit_threads(threads: int) -> None:
+    """Tell every library that calculates to use so many threads."""
+    os.environ.update({pool: str(threads) for pool in POOLS})
+    import cv2
+    cv2.setNumThreads(threads)

@@ -1,0 +1,58 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a measurement was made on: figures without it say nothing."""
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import lorat_ros
+
+#: Import name of each library that may do the work, to its names on PyPI.
+LIBRARIES = {'numpy': ('numpy',), 'onnxruntime': ('onnxruntime', 'onnxruntime-gpu'),
+             'torch': ('torch',), 'opencv': ('opencv-python-headless', 'opencv-python',
+                                             'opencv-contrib-python')}
+BUSY = 0.5      # load per core from which wall clocks are not to be trusted
+
+
+def cpu_model() -> str:
+    """Name of the processor, as the system knows it."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(':')[2].strip() for line in lines
+             if line.startswith(('model name', 'Model\t', 'Hardware')))
+    return next(named, '') or platform.processor() or platform.machine()
+
+
+def version_of(names: tuple[str, ...]) -> str | None:
+    """Version of the first of these distributions that is installed."""
+    for name in names:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def load_average() -> float | None:
+    """Processes that wanted to run over the last minute; None where nobody counts them."""
+    return os.getloadavg()[0] if hasattr(os, 'getloadavg') else None
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores, system and versions, for JSON."""
+    return {'cpu': cpu_model(), 'cores': os.cpu_count(), 'architecture': platform.machine(),
+            'system': platform.platform(), 'load': load_average(),
+            'versions': {'lorat_ros': lorat_ros.__version__,
+                         'python': platform.python_version(),
+                         **{name: version_of(names) for name, names in LIBRARIES.items()}}}
+
+
+def busy(load: float | None, cores: int | None) -> bool:
+    """Tell whether others work on this machine so much that it disturbs."""
+    return load is not None and load > BUSY * (cores or 1)

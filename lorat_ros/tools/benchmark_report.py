@@ -1,0 +1,71 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The report of ``lorat benchmark``: as data for JSON, and as text for people."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from lorat_ros.models.bundle import Bundle
+from lorat_ros.tools.benchmark_figures import (compare, HEADINGS, Ratio, row_of, say_ratio,
+                                               summarise, table)
+from lorat_ros.tools.benchmark_machine import busy
+from lorat_ros.tools.benchmark_rounds import Rounds
+
+REFERENCE = 'torch'      # what the others are compared with, if it takes part; else the first
+
+
+def model_report(bundle: Bundle, rounds: Rounds | None, left_out: Mapping[str, str], peak: float
+                 ) -> dict[str, Any]:
+    """Describe what was measured of one model; see ``benchmark_run.measure_all``."""
+    manifest = bundle.manifest
+    samples = rounds.samples if rounds else {}
+    reference = REFERENCE if REFERENCE in samples else next(iter(samples), None)
+    figures = {engine: summarise(found, manifest.get('macs'), peak)
+               for engine, found in samples.items()}
+    ratios = compare({engine: found['rounds_ms']['work'] for engine, found in figures.items()},
+                     reference) if reference else []
+    return {
+        'name': bundle.name, 'family': bundle.family, 'variant': bundle.variant,
+        'weights': manifest.get('provenance', {}).get('weights', 'of the bundle'),
+        'parameters': manifest.get('parameters'), 'macs': manifest.get('macs'),
+        'rounds': rounds.number if rounds else 0, 'frames': rounds.frames if rounds else 0,
+        'engines': {engine: {**found, 'apart_px': rounds.apart[engine]}
+                    for engine, found in figures.items()},
+        'ratios': [asdict(ratio) for ratio in ratios], 'left_out': dict(left_out)}
+
+
+def text_of(report: Mapping[str, Any]) -> str:
+    """Write a report for a terminal."""
+    machine, peak, settings = report['machine'], report['peak'], report['settings']
+    threads = f'{settings["threads"]} thread' + 's' * (settings['threads'] > 1)
+    versions = ', '.join(f'{name} {version}' for name, version in machine['versions'].items()
+                         if version)
+    lines = [f'{machine["cpu"]}, {machine["cores"]} cores; {threads}', versions,
+             f'peak: {peak["gflops"]:.0f} GFLOP/s ({peak["library"]}, matrices of '
+             f'{"x".join(map(str, peak["shape"]))})',
+             f'ms, p50 / p95 by the wall clock; work: the network, p50 by the {report["clock"]} '
+             'clock, of\nwhich GFLOP/s, share of the peak and ratios are made']
+    if busy(machine['load'], machine['cores']):
+        lines.append(f'others were working here when it began (load '
+                     f'{machine["load"]:.1f}): trust the ratios, not the wall clock')
+    for model in report['models']:
+        lines += ['', *_model_lines(model)]
+    return '\n'.join(lines)
+
+
+def _model_lines(model: Mapping[str, Any]) -> list[str]:
+    size = [f'{model["macs"] / 1e9:.2f} GMACs a frame'] if model['macs'] else []
+    weights = ['random weights'] if model['weights'].startswith('random') else []
+    lines = [f'{model["name"]}: ' + ', '.join(
+        [*size, *weights, f'{model["rounds"]} rounds of {model["frames"]} frames'])]
+    if model['engines']:
+        lines.append(table([HEADINGS, *(row_of(engine, figures)
+                                        for engine, figures in model['engines'].items())]))
+    lines += [say_ratio(Ratio(**ratio)) for ratio in model['ratios']]
+    lines += [f'{engine} left out: {reason}' for engine, reason in model['left_out'].items()]
+    if len(model['engines']) > 1:
+        apart = max(figures['apart_px'] for figures in model['engines'].values())
+        lines.append(f'their boxes are at most {apart:.2g} pixels apart')
+    return lines

@@ -1,0 +1,153 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Engines side by side: each in turn tracks the same few frames, round after round.
+
+A turn is the work of every day: ``init`` on the first frame, then ``update`` on the others. So
+all engines see the same crops, however often they are asked.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from tqdm import tqdm
+
+from lorat_ros.boxes import Box
+from lorat_ros.engines.session import EngineError, open_session, Session, Value
+from lorat_ros.models.bundle import Bundle
+from lorat_ros.tools.benchmark_clock import Clock, work_clock
+from lorat_ros.tools.benchmark_figures import STAGES, take_turns
+from lorat_ros.tracking.tracker import Tracker
+
+COLUMNS = (*STAGES, 'work')
+MOST_FRAMES = 31                # of a turn, the init frame among them
+MOST_BYTES = 256 * 2 ** 20      # of frames held in memory
+WARM_UP = 3                     # updates before anything counts
+
+
+class TimedSession:
+    """A session that notes what its last run took, by a clock of its own."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session, self._clock = session, clock
+        self.engine, self.device = session.engine, session.device
+        self.work_ms = 0.0
+
+    def run(self, role: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
+        """Run the graph of a role; see ``Session.run``."""
+        start = self._clock()
+        answer = self._session.run(role, inputs)
+        self.work_ms = 1e3 * (self._clock() - start)
+        return answer
+
+    def close(self) -> None:
+        """Give back memory."""
+        self._session.close()
+
+
+class Contender:
+    """One engine with a model of its own."""
+
+    def __init__(self, bundle: Bundle, session: Session, clock: Clock) -> None:
+        self._session = TimedSession(session, clock)
+        self._tracker = Tracker(bundle, self._session)
+
+    def turn(self, clip: Sequence[np.ndarray], box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Track through a clip.
+
+        :param clip: frames; the target is at ``box`` in the first.
+        :returns: milliseconds (frames - 1, ``COLUMNS``), and the boxes found (frames - 1, 4).
+        """
+        self._tracker.init(clip[0], box)
+        took, boxes = [], []
+        for image in clip[1:]:
+            result = self._tracker.update(image)
+            took.append([*(result.timings[stage] for stage in STAGES), self._session.work_ms])
+            boxes.append(result.box)
+        return np.array(took), np.array(boxes)
+
+    def close(self) -> None:
+        """Give back memory."""
+        self._tracker.close()
+
+
+@dataclass
+class Rounds:
+    """What the engines took in all rounds of one model."""
+
+    frames: int                                              # measured in each turn
+    samples: dict[str, dict[str, np.ndarray]]                # engine, column: (rounds, frames) ms
+    apart: dict[str, float]             # engine: pixels between its boxes and the first one's
+
+    @property
+    def number(self) -> int:
+        """How many rounds there were."""
+        return len(next(iter(next(iter(self.samples.values())).values())))
+
+
+def open_contenders(bundle: Bundle, engines: Iterable[str], threads: int
+                    ) -> tuple[dict[str, Contender], dict[str, str]]:
+    """Open a bundle in several engines; returns those that could, and why the others could not."""
+    clock, opened, left_out = work_clock(threads)[1], {}, {}
+    for engine in engines:
+        try:
+            opened[engine] = Contender(bundle, open_session(bundle, engine, threads), clock)
+        except EngineError as error:
+            left_out[engine] = str(error)
+    return opened, left_out
+
+
+def first_frames(frames: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Take as many frames as a turn may have and memory is set aside for; at least two."""
+    taken: list[np.ndarray] = []
+    for image in islice(frames, MOST_FRAMES):
+        if len(taken) >= 2 and image.nbytes * (len(taken) + 1) > MOST_BYTES:
+            break
+        taken.append(image)
+    return taken
+
+
+def frames_for(seconds: float, rounds: int, frame_seconds: float, most: int) -> int:
+    """
+    Frames measured in each turn.
+
+    :param seconds: for all rounds together.
+    :param frame_seconds: of one frame under all engines.
+    :param most: frames that there are.
+    :returns: 1 to ``most``.
+    """
+    return int(min(max(seconds / (rounds * frame_seconds), 1), most))
+
+
+def warm_up(contenders: Mapping[str, Contender], clip: Sequence[np.ndarray], box: Box) -> float:
+    """Let every engine track a few frames unmeasured; returns seconds of a frame under all."""
+    return sum(float(contender.turn(clip[:1 + WARM_UP], box)[0][:, STAGES.index('total')].min())
+               for contender in contenders.values()) / 1e3
+
+
+def measure(contenders: Mapping[str, Contender], clip: Sequence[np.ndarray], box: Box,
+            rounds: int, seconds: float, title: str) -> Rounds:
+    """
+    Let the engines take turns.
+
+    :param clip: at least two frames; the target is at ``box`` in the first.
+    :param rounds: how often every engine gets its turn.
+    :param seconds: about how long that may take; one frame a turn is the least.
+    :param title: of the progress bar.
+    """
+    frames = frames_for(seconds, rounds, warm_up(contenders, clip, box), len(clip) - 1)
+    took: dict[str, list[np.ndarray]] = {engine: [] for engine in contenders}
+    boxes: dict[str, np.ndarray] = {}
+    for number in tqdm(range(rounds), title, unit='round', mininterval=0.3):
+        for engine in take_turns(list(contenders), number):
+            times, boxes[engine] = contenders[engine].turn(clip[:1 + frames], box)
+            took[engine].append(times)
+    samples = {engine: dict(zip(COLUMNS, np.moveaxis(np.array(turns), 2, 0)))
+               for engine, turns in took.items()}
+    first = boxes[next(iter(contenders))]
+    return Rounds(frames, samples, {engine: float(np.abs(found - first).max())
+                                    for engine, found in boxes.items()})

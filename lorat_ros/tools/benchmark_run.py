@@ -1,0 +1,132 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One run of ``lorat benchmark``: finds clip and models, measures, and gathers the report."""
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lorat_ros.boxes import Box
+from lorat_ros.models.bundle import Bundle, BundleError, read_bundle
+from lorat_ros.models.catalog import find_bundle, installed
+from lorat_ros.tools.benchmark_clock import work_clock
+from lorat_ros.tools.benchmark_gemm import measure_products, peak_of
+from lorat_ros.tools.benchmark_machine import describe_machine, load_average
+from lorat_ros.tools.benchmark_report import model_report
+from lorat_ros.tools.benchmark_rounds import first_frames, measure, open_contenders, Rounds
+from lorat_ros.tools.frames import first_box, FramesError, open_frames
+from lorat_ros.tools.scene import cached_scene
+from lorat_ros.tools.target_arguments import target_of
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured."""
+
+    models: tuple[str, ...]      # names or folders; '': the shipped default
+    engines: tuple[str, ...]
+    threads: int
+    rounds: int
+    seconds: float               # about, for each model
+    frames: str | None           # video or folder; None: the demo's scene
+    init: str | None             # x,y,w,h
+
+
+def measure_all(settings: Settings) -> dict[str, Any]:
+    """
+    Measure every model, and the machine's peak before, between and after.
+
+    :returns: what ``--json`` writes; docs/performance.md describes it.
+    :raises ValueError: a model, the frames or the target cannot be had.
+    """
+    clip, box = clip_of(settings.frames, settings.init)
+    found = [find_model(model) for model in settings.models]
+    machine = describe_machine()
+    products, measured = [measure_products(settings.threads)], []
+    for model in found:
+        with tempfile.TemporaryDirectory(prefix='lorat-') as scratch:
+            bundle = model if isinstance(model, Bundle) else untrained(model, Path(scratch))
+            measured.append((bundle, *measure_model(bundle, clip, box, settings)))
+        products.append(measure_products(settings.threads))
+    peak = peak_of(*products)
+    machine['load_after'] = load_average()
+    return {
+        'machine': machine,
+        'settings': {**asdict(settings), 'image_wh': list(clip[0].shape[1::-1]),
+                     'init': list(box)},
+        'clock': work_clock(settings.threads)[0],
+        'peak': peak._asdict(),
+        'products_gflops': [{library: {'x'.join(map(str, shape)): rate
+                                       for shape, rate in shapes.items()}
+                             for library, shapes in found.items()} for found in products],
+        'models': [model_report(bundle, rounds, left_out, peak.gflops)
+                   for bundle, rounds, left_out in measured]}
+
+
+def clip_of(frames: str | None, init: str | None) -> tuple[list[np.ndarray], Box]:
+    """
+    Frames for one turn, and where the target is in the first of them.
+
+    :raises FramesError: fewer than two frames, or no target is known.
+    """
+    if frames is None:
+        if init:
+            raise FramesError('--init belongs to --frames PATH, which is missing')
+        scene = cached_scene()
+        return first_frames(open_frames(scene.images)), first_box(scene.boxes, 'the scene')
+    opened = open_frames(frames)
+    box = target_of(opened, init, None).init_box
+    clip = first_frames(opened)
+    if len(clip) < 2:
+        raise FramesError(f'{frames} has {len(clip)} frame, expected at least two: the first '
+                          'shows the target, the others are measured')
+    return clip, box
+
+
+def find_model(model: str) -> Bundle | str:
+    """
+    Find a bundle; or, where none is installed, the published variant of that name.
+
+    :raises BundleError: it is neither.
+    """
+    names = [path.name for path in installed()]
+    if not model or os.sep in model or model in names:
+        return find_bundle(model)
+    try:
+        from lorat_ros.networks.untrained import known_variants
+    except ImportError as error:
+        raise BundleError(f'model {model!r} is not installed ({", ".join(names)}), and random '
+                          f'weights for a published variant need {error.name}: pip install '
+                          '"lorat_ros[import]"') from None
+    if model not in known_variants():
+        raise BundleError(f'model {model!r} is neither installed ({", ".join(names)}) nor a '
+                          f'published variant ({", ".join(known_variants())})')
+    return model
+
+
+def untrained(variant: str, folder: Path) -> Bundle:
+    """Make a bundle of a published variant with random weights in a folder."""
+    from lorat_ros.networks.untrained import write_untrained
+    print(f'{variant} is not installed: it is built with random weights', file=sys.stderr)
+    write_untrained(variant, folder / variant)
+    return read_bundle(folder / variant)
+
+
+def measure_model(bundle: Bundle, clip: Sequence[np.ndarray], box: Box, settings: Settings
+                  ) -> tuple[Rounds | None, dict[str, str]]:
+    """Measure one model; returns its rounds (None: no engine opened) and who was left out."""
+    contenders, left_out = open_contenders(bundle, settings.engines, settings.threads)
+    try:
+        rounds = measure(contenders, clip, box, settings.rounds, settings.seconds,
+                         bundle.name) if contenders else None
+    finally:
+        for contender in contenders.values():
+            contender.close()
+    return rounds, left_out
