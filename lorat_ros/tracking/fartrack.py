@@ -27,8 +27,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def likeliest(logits: np.ndarray) -> np.ndarray:
-    """Coordinates (...) of the likeliest words of logits (..., 605): stages base and distill."""
-    return np.argmax(logits[..., :COORDINATES], -1) / _STEPS - 0.5
+    """
+    Coordinates (...) of the likeliest words of logits (..., 605): stages base and distill.
+
+    As published, a command that is likelier than every coordinate counts as one just beyond 1.5.
+    """
+    return np.argmax(logits, -1) / _STEPS - 0.5
 
 
 def expected(logits: np.ndarray) -> np.ndarray:
@@ -52,10 +56,12 @@ DECODINGS = {'likeliest': likeliest, 'mean': mean_of_both}
 
 def score_of(logits: np.ndarray) -> float:
     """
-    How sure the network is of its four words, in [0, 1]: fourth root of their joint probability.
+    How sure the network is of its four coordinates, in [0, 1]: fourth root of the product of the
+    likeliest ones' probabilities.
 
     The mean by multiplication: one side that is anybody's guess says that the box is not known,
-    however sure the three others are.
+    however sure the three others are. A likely command lowers it, for it leaves less to
+    coordinates.
 
     :param logits: (4, 605).
     """

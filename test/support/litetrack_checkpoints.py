@@ -72,7 +72,7 @@ def tensors_of(variant: str) -> dict[str, torch.Tensor]:
 
 
 @contextmanager
-def _training_package() -> Iterator[Mapping[str, type]]:
+def training_package() -> Iterator[Mapping[str, type]]:
     """The classes whose objects lie in official files, importable only inside."""
     modules = {}
     for name in ('lib', 'lib.train', 'lib.train.admin', 'lib.train.admin.stats',
@@ -101,7 +101,7 @@ def write_checkpoint(folder: Path, variant: str, tensors: Mapping[str, torch.Ten
     folder.mkdir(parents=True, exist_ok=True)
     epoch = 150 if early else 300
     path = folder / f'LiteTrack_ep{epoch:04d}.pth.tar'
-    with _training_package() as classes:
+    with training_package() as classes:
         content = {'net': dict(tensors)}
         if early:
             meter, settings = classes['AverageMeter'](), classes['Settings']()
