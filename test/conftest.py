@@ -188,6 +188,13 @@ def repository() -> Path:
     return REPOSITORY
 
 
+@pytest.fixture(scope='session')
+def lorat_b_224(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a generated LoRAT-B-224 checkpoint; made once, it takes seconds."""
+    from support.lorat_bundles import bundle_of      # torch, which most tests do without
+    return bundle_of('lorat-b-224', tmp_path_factory.mktemp('lorat'))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     """Add the output of a failed test's processes to its report."""

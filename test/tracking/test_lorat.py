@@ -109,10 +109,10 @@ def test_post_processing():
 
 
 @pytest.fixture(scope='module')
-def bundles(tmp_path_factory) -> dict[str, Path]:
+def bundles(lorat_b_224) -> dict[str, Path]:
     """Bundles of generated official checkpoints by variant."""
-    folder = tmp_path_factory.mktemp('lorat')
-    return {variant: bundle_of(variant, folder) for variant in ('lorat-b-224', 'lorat-b-378')}
+    return {'lorat-b-224': lorat_b_224,
+            'lorat-b-378': bundle_of('lorat-b-378', lorat_b_224.parent)}
 
 
 class Watched:
