@@ -104,7 +104,8 @@ class FarTrackFamily:
         self._crop: SquareCrop | None = None
         self._newest = 0                            # number of the newest template
         self._fresh: dict[int, np.ndarray] = {}     # crops of templates not all of which are known
-        self._slots: tuple[int, ...] = ()           # numbers of the templates in use
+        #: Numbers of the templates that the last ``look`` put into the slots.
+        self.slots: tuple[int, ...] = ()
 
     def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
         """Take a target; there is no graph to run for it."""
@@ -126,15 +127,15 @@ class FarTrackFamily:
         self._image = image
         self._crop = square_around(self._box, self._search_factor, self._search_size)
         inputs = {'image': normalise(sample_square(image, self._crop))}
-        self._slots = self._slots_at(self._newest)
+        self.slots = self._slots_at(self._newest)
         if self.role == 'first':
-            templates = [normalise(self._fresh[number]) for number in self._slots]
+            templates = [normalise(self._fresh[number]) for number in self.slots]
             return {**inputs, 'templates': np.concatenate(templates)}
-        *older, newest = self._slots
-        self._slots = *map(self._memory.nearest, older), newest
+        *older, newest = self.slots
+        self.slots = *map(self._memory.nearest, older), newest
         self._fresh = {newest: self._fresh[newest]}
         return {**inputs, 'newest': normalise(self._fresh[newest]),
-                'memory': np.stack([self._memory[number] for number in self._slots[:-1]])[None]}
+                'memory': np.stack([self._memory[number] for number in self.slots[:-1]])[None]}
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
         """Read the box, keep what the newest template is worth, and cut the next one."""
@@ -152,7 +153,7 @@ class FarTrackFamily:
     def _judge(self, outputs: Mapping[str, Value]) -> None:
         """Put the newest template's tokens into the memory, without those of lowest rank."""
         embedded = outputs['tokens']
-        place = self._slots.index(self._newest) if len(embedded) > 1 else 0
+        place = self.slots.index(self._newest) if len(embedded) > 1 else 0
         tokens = embedded[place]
         if 'rank' in outputs:
             tokens = tokens[kept_tokens(outputs['rank'][0], self._kept)]
