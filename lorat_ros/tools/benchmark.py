@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seconds', type=duration, default=60.0, metavar='S', help='about how '
                         'long a model may take; turns get shorter, down to one frame '
                         '(default: %(default)g)')
+    parser.add_argument('--together', action='store_true', help='let all models take turns in '
+                        'the same rounds and compare them with the first; all of them must fit '
+                        'into memory')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures here')
     parser.add_argument('--frames', metavar='VIDEO|FOLDER',
                         help="what is tracked (default: the demo's own clip)")
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         report = benchmark_run.measure_all(benchmark_run.Settings(
             tuple(dict.fromkeys(args.model or [''])),
             tuple(dict.fromkeys(args.engine or DEFAULT_ENGINES)),
-            args.threads, args.rounds, args.seconds, args.frames, args.init))
+            args.threads, args.rounds, args.seconds, args.together, args.frames, args.init))
     except (ValueError, OSError, RuntimeError) as error:
         print(f'lorat benchmark: {error}', file=sys.stderr)
         return 2

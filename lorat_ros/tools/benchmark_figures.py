@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+Name = TypeVar('Name')
 
 STAGES = ('crop', 'network', 'decode', 'total')
 FEWEST = 5              # rounds below which an interval would be pretended
@@ -18,16 +20,16 @@ HEADINGS = ('engine', *STAGES, 'work', 'GFLOP/s', 'of peak')
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast an engine is as another; ``low`` and ``high`` None: unknown."""
+    """How many times as fast one contender is as another; ``low`` and ``high`` None: unknown."""
 
-    engine: str
+    name: str
     reference: str
     times: float              # median over rounds
     low: float | None         # 95 % confidence interval of that median
     high: float | None
 
 
-def take_turns(names: Sequence[str], number: int) -> list[str]:
+def take_turns(names: Sequence[Name], number: int) -> list[Name]:
     """
     Order of the names in a round: over 2 n rounds each has each place twice.
 
@@ -67,18 +69,18 @@ def interval_of_median(values: Sequence[float], seed: int = 0) -> tuple[float, f
 
 def compare(rounds: Mapping[str, Sequence[float]], reference: str) -> list[Ratio]:
     """
-    Compare every engine with one of them, round by round.
+    Compare every contender with one of them, round by round.
 
     What slows a whole round (another process, a lower clock) slows both sides of its ratio.
 
-    :param rounds: engine to what it took, one value a round.
+    :param rounds: name to what it took, one value a round.
     """
     ratios = []
-    for engine, took in rounds.items():
-        if engine != reference:
+    for name, took in rounds.items():
+        if name != reference:
             times = np.asarray(rounds[reference], np.float64) / np.asarray(took, np.float64)
             low, high = interval_of_median(times) or (None, None)
-            ratios.append(Ratio(engine, reference, float(np.median(times)), low, high))
+            ratios.append(Ratio(name, reference, float(np.median(times)), low, high))
     return ratios
 
 
@@ -105,7 +107,7 @@ def say_ratio(ratio: Ratio) -> str:
     """One line of prose."""
     sure = ('no interval from so few rounds' if ratio.low is None
             else f'{CONFIDENCE} % sure: {ratio.low:.2f} to {ratio.high:.2f}')
-    return f'{ratio.engine} is {ratio.times:.2f} times as fast as {ratio.reference} ({sure})'
+    return f'{ratio.name} is {ratio.times:.2f} times as fast as {ratio.reference} ({sure})'
 
 
 def row_of(engine: str, figures: Mapping[str, Any]) -> list[str]:

@@ -3,37 +3,54 @@
 """The report of ``lorat benchmark``: as data for JSON, and as text for people."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+
+import numpy as np
 
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tools.benchmark_figures import (compare, HEADINGS, Ratio, row_of, say_ratio,
                                                summarise, table)
 from lorat_ros.tools.benchmark_machine import busy
-from lorat_ros.tools.benchmark_rounds import Rounds
+from lorat_ros.tools.benchmark_rounds import Taken
 
 REFERENCE = 'torch'      # what the others are compared with, if it takes part; else the first
 
 
-def model_report(bundle: Bundle, rounds: Rounds | None, left_out: Mapping[str, str], peak: float
-                 ) -> dict[str, Any]:
-    """Describe what was measured of one model; see ``benchmark_run.measure_all``."""
+def model_report(bundle: Bundle, taken: Mapping[str, Taken], left_out: Mapping[str, str],
+                 peak: float) -> dict[str, Any]:
+    """
+    Describe what was measured of one model; see ``benchmark_run.measure_all``.
+
+    :param taken: engine to what it took.
+    :param left_out: engine that could not be opened to the reason.
+    """
     manifest = bundle.manifest
-    samples = rounds.samples if rounds else {}
-    reference = REFERENCE if REFERENCE in samples else next(iter(samples), None)
-    figures = {engine: summarise(found, manifest.get('macs'), peak)
-               for engine, found in samples.items()}
+    first = next(iter(taken), None)
+    reference = REFERENCE if REFERENCE in taken else first
+    rounds, frames = taken[first].samples['work'].shape if taken else (0, 0)
+    figures = {engine: {**summarise(found.samples, manifest.get('macs'), peak),
+                        'apart_px': float(np.abs(found.boxes - taken[first].boxes).max())}
+               for engine, found in taken.items()}
     ratios = compare({engine: found['rounds_ms']['work'] for engine, found in figures.items()},
                      reference) if reference else []
     return {
         'name': bundle.name, 'family': bundle.family, 'variant': bundle.variant,
         'weights': manifest.get('provenance', {}).get('weights', 'of the bundle'),
         'parameters': manifest.get('parameters'), 'macs': manifest.get('macs'),
-        'rounds': rounds.number if rounds else 0, 'frames': rounds.frames if rounds else 0,
-        'engines': {engine: {**found, 'apart_px': rounds.apart[engine]}
-                    for engine, found in figures.items()},
+        'rounds': rounds, 'frames': frames, 'engines': figures,
         'ratios': [asdict(ratio) for ratio in ratios], 'left_out': dict(left_out)}
+
+
+def model_ratios(models: Sequence[Mapping[str, Any]]) -> list[Ratio]:
+    """Compare the models with the first of them, engine by engine; all took turns together."""
+    ratios = []
+    for engine in models[0]['engines']:
+        took = {f'{model["name"]} ({engine})': model['engines'][engine]['rounds_ms']['work']
+                for model in models if engine in model['engines']}
+        ratios += compare(took, f'{models[0]["name"]} ({engine})')
+    return ratios
 
 
 def text_of(report: Mapping[str, Any]) -> str:
@@ -52,6 +69,8 @@ def text_of(report: Mapping[str, Any]) -> str:
                      f'{machine["load"]:.1f}): trust the ratios, not the wall clock')
     for model in report['models']:
         lines += ['', *_model_lines(model)]
+    if report['ratios']:
+        lines += ['', *(say_ratio(Ratio(**ratio)) for ratio in report['ratios'])]
     return '\n'.join(lines)
 
 

@@ -1,16 +1,17 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Engines side by side: each in turn tracks the same few frames, round after round.
+Contenders side by side: each in turn tracks the same few frames, round after round.
 
 A turn is the work of every day: ``init`` on the first frame, then ``update`` on the others. So
-all engines see the same crops, however often they are asked.
+all engines of a model see the same crops, however often they are asked.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -21,6 +22,8 @@ from lorat_ros.models.bundle import Bundle
 from lorat_ros.tools.benchmark_clock import Clock, work_clock
 from lorat_ros.tools.benchmark_figures import STAGES, take_turns
 from lorat_ros.tracking.tracker import Tracker
+
+Name = TypeVar('Name', bound=Hashable)      # of a contender
 
 COLUMNS = (*STAGES, 'work')
 MOST_FRAMES = 31                # of a turn, the init frame among them
@@ -49,7 +52,7 @@ class TimedSession:
 
 
 class Contender:
-    """One engine with a model of its own."""
+    """One model in one engine."""
 
     def __init__(self, bundle: Bundle, session: Session, clock: Clock) -> None:
         self._session = TimedSession(session, clock)
@@ -75,18 +78,12 @@ class Contender:
         self._tracker.close()
 
 
-@dataclass
-class Rounds:
-    """What the engines took in all rounds of one model."""
+@dataclass(frozen=True)
+class Taken:
+    """What all turns of one contender took, and the boxes that it found in each of them."""
 
-    frames: int                                              # measured in each turn
-    samples: dict[str, dict[str, np.ndarray]]                # engine, column: (rounds, frames) ms
-    apart: dict[str, float]             # engine: pixels between its boxes and the first one's
-
-    @property
-    def number(self) -> int:
-        """How many rounds there were."""
-        return len(next(iter(next(iter(self.samples.values())).values())))
+    samples: dict[str, np.ndarray]      # each of ``COLUMNS`` to (rounds, frames) milliseconds
+    boxes: np.ndarray                   # (frames, 4) xywh
 
 
 def open_contenders(bundle: Bundle, engines: Iterable[str], threads: int
@@ -116,38 +113,35 @@ def frames_for(seconds: float, rounds: int, frame_seconds: float, most: int) -> 
     Frames measured in each turn.
 
     :param seconds: for all rounds together.
-    :param frame_seconds: of one frame under all engines.
+    :param frame_seconds: of one frame in all contenders.
     :param most: frames that there are.
     :returns: 1 to ``most``.
     """
     return int(min(max(seconds / (rounds * frame_seconds), 1), most))
 
 
-def warm_up(contenders: Mapping[str, Contender], clip: Sequence[np.ndarray], box: Box) -> float:
-    """Let every engine track a few frames unmeasured; returns seconds of a frame under all."""
+def warm_up(contenders: Mapping[Name, Contender], clip: Sequence[np.ndarray], box: Box) -> float:
+    """Let each track a few frames unmeasured; returns the seconds of one frame in all together."""
     return sum(float(contender.turn(clip[:1 + WARM_UP], box)[0][:, STAGES.index('total')].min())
                for contender in contenders.values()) / 1e3
 
 
-def measure(contenders: Mapping[str, Contender], clip: Sequence[np.ndarray], box: Box,
-            rounds: int, seconds: float, title: str) -> Rounds:
+def measure(contenders: Mapping[Name, Contender], clip: Sequence[np.ndarray], box: Box,
+            rounds: int, seconds: float, title: str) -> dict[Name, Taken]:
     """
-    Let the engines take turns.
+    Let contenders take turns.
 
     :param clip: at least two frames; the target is at ``box`` in the first.
-    :param rounds: how often every engine gets its turn.
+    :param rounds: how often each gets its turn.
     :param seconds: about how long that may take; one frame a turn is the least.
     :param title: of the progress bar.
     """
     frames = frames_for(seconds, rounds, warm_up(contenders, clip, box), len(clip) - 1)
-    took: dict[str, list[np.ndarray]] = {engine: [] for engine in contenders}
-    boxes: dict[str, np.ndarray] = {}
+    took: dict[Name, list[np.ndarray]] = {name: [] for name in contenders}
+    boxes: dict[Name, np.ndarray] = {}
     for number in tqdm(range(rounds), title, unit='round', mininterval=0.3):
-        for engine in take_turns(list(contenders), number):
-            times, boxes[engine] = contenders[engine].turn(clip[:1 + frames], box)
-            took[engine].append(times)
-    samples = {engine: dict(zip(COLUMNS, np.moveaxis(np.array(turns), 2, 0)))
-               for engine, turns in took.items()}
-    first = boxes[next(iter(contenders))]
-    return Rounds(frames, samples, {engine: float(np.abs(found - first).max())
-                                    for engine, found in boxes.items()})
+        for name in take_turns(list(contenders), number):
+            times, boxes[name] = contenders[name].turn(clip[:1 + frames], box)
+            took[name].append(times)
+    return {name: Taken(dict(zip(COLUMNS, np.moveaxis(np.array(turns), 2, 0))), boxes[name])
+            for name, turns in took.items()}

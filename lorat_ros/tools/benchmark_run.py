@@ -19,8 +19,9 @@ from lorat_ros.models.catalog import find_bundle, installed
 from lorat_ros.tools.benchmark_clock import work_clock
 from lorat_ros.tools.benchmark_gemm import measure_products, peak_of
 from lorat_ros.tools.benchmark_machine import describe_machine, load_average
-from lorat_ros.tools.benchmark_report import model_report
-from lorat_ros.tools.benchmark_rounds import first_frames, measure, open_contenders, Rounds
+from lorat_ros.tools.benchmark_report import model_ratios, model_report
+from lorat_ros.tools.benchmark_rounds import (Contender, first_frames, measure,
+                                              open_contenders, Taken)
 from lorat_ros.tools.frames import first_box, FramesError, open_frames
 from lorat_ros.tools.scene import cached_scene
 from lorat_ros.tools.target_arguments import target_of
@@ -34,7 +35,8 @@ class Settings:
     engines: tuple[str, ...]
     threads: int
     rounds: int
-    seconds: float               # about, for each model
+    seconds: float               # about, for all rounds of a model, or of all if together
+    together: bool               # all models take turns in the same rounds, and are compared
     frames: str | None           # video or folder; None: the demo's scene
     init: str | None             # x,y,w,h
 
@@ -50,13 +52,16 @@ def measure_all(settings: Settings) -> dict[str, Any]:
     found = [find_model(model) for model in settings.models]
     machine = describe_machine()
     products, measured = [measure_products(settings.threads)], []
-    for model in found:
+    for models in [found] if settings.together else [[model] for model in found]:
         with tempfile.TemporaryDirectory(prefix='lorat-') as scratch:
-            bundle = model if isinstance(model, Bundle) else untrained(model, Path(scratch))
-            measured.append((bundle, *measure_model(bundle, clip, box, settings)))
+            bundles = [model if isinstance(model, Bundle) else untrained(model, Path(scratch))
+                       for model in models]
+            measured += measure_models(bundles, clip, box, settings)
         products.append(measure_products(settings.threads))
     peak = peak_of(*products)
     machine['load_after'] = load_average()
+    models = [model_report(*of_one, peak.gflops) for of_one in measured]
+    ratios = model_ratios(models) if settings.together else []
     return {
         'machine': machine,
         'settings': {**asdict(settings), 'image_wh': list(clip[0].shape[1::-1]),
@@ -66,8 +71,7 @@ def measure_all(settings: Settings) -> dict[str, Any]:
         'products_gflops': [{library: {'x'.join(map(str, shape)): rate
                                        for shape, rate in shapes.items()}
                              for library, shapes in found.items()} for found in products],
-        'models': [model_report(bundle, rounds, left_out, peak.gflops)
-                   for bundle, rounds, left_out in measured]}
+        'models': models, 'ratios': [asdict(ratio) for ratio in ratios]}
 
 
 def clip_of(frames: str | None, init: str | None) -> tuple[list[np.ndarray], Box]:
@@ -119,14 +123,24 @@ def untrained(variant: str, folder: Path) -> Bundle:
     return read_bundle(folder / variant)
 
 
-def measure_model(bundle: Bundle, clip: Sequence[np.ndarray], box: Box, settings: Settings
-                  ) -> tuple[Rounds | None, dict[str, str]]:
-    """Measure one model; returns its rounds (None: no engine opened) and who was left out."""
-    contenders, left_out = open_contenders(bundle, settings.engines, settings.threads)
+def measure_models(bundles: Sequence[Bundle], clip: Sequence[np.ndarray], box: Box,
+                   settings: Settings) -> list[tuple[Bundle, dict[str, Taken], dict[str, str]]]:
+    """
+    Let all engines with all of these models take turns.
+
+    :returns: for each model what each engine took, and why others could not be opened.
+    """
+    contenders: dict[tuple[int, str], Contender] = {}
+    left_out = []
     try:
-        rounds = measure(contenders, clip, box, settings.rounds, settings.seconds,
-                         bundle.name) if contenders else None
+        for number, bundle in enumerate(bundles):
+            opened, reasons = open_contenders(bundle, settings.engines, settings.threads)
+            contenders.update(((number, engine), one) for engine, one in opened.items())
+            left_out.append(reasons)
+        taken = measure(contenders, clip, box, settings.rounds, settings.seconds,
+                        ', '.join(bundle.name for bundle in bundles)) if contenders else {}
     finally:
         for contender in contenders.values():
             contender.close()
-    return rounds, left_out
+    return [(bundle, {engine: took for (of, engine), took in taken.items() if of == number},
+             left_out[number]) for number, bundle in enumerate(bundles)]

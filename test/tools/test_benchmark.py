@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from support.bundles import copy_of_default
 from support.pools import disc, scene
 
 from lorat_ros.tools import benchmark, benchmark_gemm, benchmark_machine, benchmark_rounds
@@ -61,7 +62,7 @@ def test_two_engines_side_by_side(clip: Path, tmp_path: Path,
         assert all(0 < at['p50'] <= at['p95'] for at in found['stages_ms'].values())
         assert found['apart_px'] < 0.1      # both followed the same target
     ratio, = model['ratios']
-    assert (ratio['engine'], ratio['reference']) == ('onnx', 'torch')
+    assert (ratio['name'], ratio['reference']) == ('onnx', 'torch')
     assert ratio['low'] <= ratio['times'] <= ratio['high']
     work = {engine: np.array(found['rounds_ms']['work'])
             for engine, found in model['engines'].items()}
@@ -70,6 +71,23 @@ def test_two_engines_side_by_side(clip: Path, tmp_path: Path,
     text = capsys.readouterr().out
     assert f'onnx is {ratio["times"]:.2f} times as fast as torch' in text
     assert report['machine']['cpu'] in text
+
+
+def test_models_take_turns_together(clip: Path, tmp_path: Path,
+                                    capsys: pytest.CaptureFixture) -> None:
+    def rename(manifest: dict) -> None:
+        manifest.update(name='copy')
+    copy, out = copy_of_default(tmp_path, rename), tmp_path / 'out.json'
+    assert main(['benchmark', '--frames', str(clip), '--rounds', '5', '--together', '--engine',
+                 'onnx', '--model', 'kestrel-s', '--model', str(copy), '--json', str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert [model['name'] for model in report['models']] == ['kestrel-s', 'copy']
+    first, second = (np.array(model['engines']['onnx']['rounds_ms']['work'])
+                     for model in report['models'])
+    ratio, = report['ratios']
+    assert (ratio['name'], ratio['reference']) == ('copy (onnx)', 'kestrel-s (onnx)')
+    assert ratio['times'] == pytest.approx(np.median(first / second))
+    assert 'copy (onnx) is ' in capsys.readouterr().out
 
 
 def test_an_engine_that_cannot_run_is_named_with_its_reason(clip: Path, tmp_path: Path,

@@ -63,7 +63,7 @@ def test_a_ratio_is_taken_round_by_round() -> None:
     # A disturbance that slows whole rounds, however much, leaves the ratio alone.
     slow = np.array([1, 5, 1, 30, 1, 2, 1.0])
     ratio, = figures.compare({'torch': 20 * slow, 'onnx': 8 * slow}, 'torch')
-    assert (ratio.engine, ratio.reference) == ('onnx', 'torch')
+    assert (ratio.name, ratio.reference) == ('onnx', 'torch')
     assert (ratio.times, ratio.low, ratio.high) == pytest.approx((2.5, 2.5, 2.5))
 
 
