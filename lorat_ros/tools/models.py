@@ -1,6 +1,9 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``lorat models``: which models are installed, how big and how good, under which licence."""
+"""
+``lorat models``: which models are installed, how big and how good, under which licence; and which
+published trackers can be imported, and as what they are installed.
+"""
 from __future__ import annotations
 
 import argparse
@@ -9,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.models.catalog import DEFAULT_MODEL, list_bundles, PUBLISHED, search_path
+from lorat_ros.models.catalog import DEFAULT_MODEL, list_bundles, PUBLISHED, search_path, SOURCES
 
 HELP = 'list the models that are installed'
-OTHERS = ('published tracker', 'source', 'parameters', 'GMACs', 'success AUC, published')
+OTHERS = ('published tracker', 'parameters', 'GMACs', 'scores of its authors', 'installed as')
 HEADINGS = ('name', 'family', 'parameters', 'size', 'measured', 'published', 'licence', 'folder')
 
 
@@ -27,9 +30,11 @@ def run(args: argparse.Namespace) -> int:
         print(table([HEADINGS, *(row_of(bundle) for bundle in bundles)]))
         print('\nmeasured: by this package, as its model card says; published: by the authors of '
               'the\nmodel, not measured here. * is the default.')
-    print('\nFor orientation, the trackers of the papers; not part of this version:')
-    print(table([OTHERS, *((p.name, p.source, f'{p.parameters_m:.1f} M', f'{p.gmacs:.1f}',
-                            f'{p.benchmark} {p.success:.1f}') for p in PUBLISHED)]))
+    print('\nPublished trackers; `lorat import` makes models of their checkpoints:')
+    print(table([OTHERS, *published_rows(bundles)]))
+    print('\nTheir licences, which hold for bundles made of them, too:')
+    for source in SOURCES.values():
+        print(f'{source.paper}: {source.licence}')
     for problem in problems:
         print(f'lorat models: {problem}', file=sys.stderr)
     if not bundles:
@@ -50,10 +55,19 @@ def row_of(bundle: Bundle) -> tuple[str, ...]:
             manifest['licence'], str(bundle.path))
 
 
+def published_rows(bundles: Sequence[Bundle]) -> list[tuple[str, ...]]:
+    """Return the cells of every published tracker, in the order of OTHERS."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for bundle in bundles:
+        names.setdefault((bundle.family, bundle.variant), []).append(bundle.name)
+    return [(p.name, f'{p.parameters_m:.1f} M', f'{p.gmacs:.1f}', _scores(p.scores),
+             ', '.join(names.get((p.family, p.variant), '-'))) for p in PUBLISHED]
+
+
 def _scores(scores: Mapping[str, Any] | None) -> str:
-    """Write scores as `name value`; what is not a number is a remark, not a score."""
+    """Write scores as `name value`; what is not a number is a remark, and `macs` no score."""
     numbers = {name: value for name, value in (scores or {}).items()
-               if isinstance(value, (int, float))}
+               if isinstance(value, (int, float)) and name != 'macs'}
     return ', '.join(f'{name} {value:g}' for name, value in numbers.items()) or '-'
 
 
