@@ -11,15 +11,16 @@ import onnx
 import pytest
 import torch
 from support import goldens
-from support.litetrack_bundles import bundle_of
+from support.litetrack_bundles import imported
 from support.litetrack_checkpoints import official_keys, tensors_of, write_checkpoint
 from support.litetrack_golden import (bgr_frame, EDGE_BOX, INIT_BOX, network_input, VARIANTS)
 
 from lorat_ros.engines.session import open_session, Session
-from lorat_ros.engines.torch import TorchSession
-from lorat_ros.models.bundle import Bundle, read_bundle
+from lorat_ros.engines.torch import build_network, TorchSession
+from lorat_ros.models.bundle import Bundle
 from lorat_ros.networks.checkpoints import read_checkpoint
 from lorat_ros.networks.export import parity
+from lorat_ros.networks.importing import Imported
 from lorat_ros.networks.litetrack import LiteTrack
 from lorat_ros.tracking.litetrack import best_cell, box_of_cell, hann_window
 from lorat_ros.tracking.tracker import Tracker
@@ -97,20 +98,20 @@ def test_the_published_boxes_through_torch():
 
 
 @pytest.fixture(scope='module')
-def bundles(tmp_path_factory):
-    """Make the bundle of a variant, of one at a time: they are large."""
-    kept: dict[str, Path] = {}
+def imports(tmp_path_factory):
+    """Import the official-format file of a variant, each once."""
+    kept: dict[str, Imported] = {}
 
-    def made(variant: str) -> Path:
+    def made(variant: str) -> Imported:
         if variant not in kept:
-            kept[variant] = bundle_of(variant, tmp_path_factory.mktemp(variant))
+            kept[variant] = imported(variant, tmp_path_factory.mktemp(variant))
         return kept[variant]
     return made
 
 
 @pytest.mark.parametrize('variant', ['litetrack-b4', *LARGE])
-def test_a_bundle_answers_as_published_through_onnx_runtime(bundles, variant):
-    bundle, tag = read_bundle(bundles(variant)), variant[-2:].upper()
+def test_a_bundle_answers_as_published_through_onnx_runtime(imports, variant):
+    bundle, tag = imports(variant).bundle, variant[-2:].upper()
     session, golden = open_session(bundle, 'onnx'), f'litetrack/model_{tag}.npz'
     box = goldens.read(golden)['template_bb']
     memory = session.run('template', {'image': network_input('template', (1, 3, 128, 128)),
@@ -140,10 +141,14 @@ def test_a_bundle_answers_as_published_through_onnx_runtime(bundles, variant):
         assert np.isfinite(boxes[f'{tag}_boxes']).all()      # no golden boxes of B6 and B8
 
 
-def test_a_bundle_is_static_and_describes_itself(bundles):
-    folder = bundles('litetrack-b4')
-    bundle = read_bundle(folder)
-    assert bundle.manifest['macs'] == 9_508_003_840 < bundle.manifest['published']['macs']
+def test_a_bundle_is_static_and_describes_itself(imports):
+    result = imports('litetrack-b4')
+    bundle, verification = result.bundle, result.verification
+    assert (bundle.family, bundle.variant) == ('litetrack', 'b4')
+    assert bundle.manifest['provenance']['checkpoint']['entry'] == 'net'
+    assert set(verification.differences) == {'search.score', 'search.size', 'search.offset'}
+    assert max(verification.differences.values()) < 1e-4
+    assert bundle.manifest['macs'] == 9_508_003_840 < bundle.manifest['published_macs']
     assert bundle.handed_over('template') == {'template_keys', 'template_values'}
     assert not bundle.handed_over('search')
     graphs = {role: onnx.load(path).graph for role, path in bundle.graphs.items()}
@@ -160,11 +165,10 @@ def test_a_bundle_is_static_and_describes_itself(bundles):
     assert not any('pos_embed_x' in name or 'box_head' in name for name in names['template'])
 
 
-def test_the_torch_engine_reads_the_network_back(bundles):
-    from lorat_ros.engines.torch import build_network
-    folder = bundles('litetrack-b4')
-    network = build_network(read_bundle(folder))
-    assert max(parity(folder, network).values()) < 1e-4
+def test_the_torch_engine_reads_the_network_back(imports):
+    bundle = imports('litetrack-b4').bundle
+    network = build_network(bundle)
+    assert max(parity(bundle.path, network).values()) < 1e-4
     tensors = tensors_of('litetrack-b4')
     for name, value in network.state_dict().items():
         assert torch.equal(value, tensors[name].reshape(value.shape)), name

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lorat_ros.networks.checkpoints import read_checkpoint
-from lorat_ros.networks.export import export_bundle
-from lorat_ros.networks.litetrack import LiteTrack
+from lorat_ros.networks.importing import Clip, import_checkpoint, Imported
 from support.litetrack_checkpoints import tensors_of, write_checkpoint
+from support.litetrack_golden import bgr_frame, INIT_BOX
 
 
-def bundle_of(variant: str, folder: Path) -> Path:
-    """Write a generated official checkpoint and make its bundle; returns the bundle's folder."""
+def clip() -> Clip:
+    """A few frames to verify with."""
+    return Clip([bgr_frame(k) for k in range(3)], INIT_BOX)
+
+
+def imported(variant: str, folder: Path) -> Imported:
+    """Write a generated official checkpoint and import it, its variant not told."""
     path = write_checkpoint(folder, variant, tensors_of(variant))
-    checkpoint = read_checkpoint(path)
-    found, = LiteTrack.recognise(checkpoint.tensors)
-    network, about = LiteTrack.assemble(found, checkpoint.tensors, None)
-    export_bundle(network, folder / found, {**about, 'name': found, 'family': 'litetrack'},
-                  check=lambda part: None)
+    found = import_checkpoint(path, lambda name: folder / name, clip)
     path.unlink()
-    return folder / found
+    return found
