@@ -121,15 +121,22 @@ def assemble(checkpoint: Checkpoint, network: type[Importable], variant: str, ba
     :returns: network, what ``model.json`` says of it, and the base that was used.
     :raises CheckpointError: there is no base, or it does not fit.
     """
+    def put_together(below: Path | None) -> tuple[Network, dict[str, Any], Path | None]:
+        return *network.assemble(variant, checkpoint.tensors, below), below
+
     try:
-        return *network.assemble(variant, checkpoint.tensors, base), base
-    except BaseNeeded as error:
-        files = network.base_files(variant)
-        found, folders = find_base(checkpoint.path, files[0]) if files else (None, [])
-        if found is None:
-            raise BaseNeeded(f'{checkpoint.path}: {error} (looked in '
-                             f'{", ".join(map(str, folders))})') from None
-    return *network.assemble(variant, checkpoint.tensors, found), found
+        try:
+            return put_together(base)
+        except BaseNeeded as error:
+            files = network.base_files(variant)
+            base, folders = find_base(checkpoint.path, files[0]) if files else (None, [])
+            if base is None:
+                raise CheckpointError(f'{error} (looked in {", ".join(map(str, folders))})'
+                                      ) from None
+            return put_together(base)
+    except CheckpointError as error:
+        also = f' with the base {base}' if base else ''
+        raise CheckpointError(f'{checkpoint.path}{also}: {error}') from None
 
 
 @dataclass

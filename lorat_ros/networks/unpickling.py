@@ -95,11 +95,12 @@ def _plain(values: Any) -> Any:
 
 def _key(key: Any) -> Any:
     """Check a key of a dict: hashing tuples in tuples in tuples would end the process."""
-    if type(key) not in (str, int, float, bool, type(None)):
-        raise Refused(f'a key is a {type(key).__name__}, expected text or a number')
+    if any(type(part) not in _PLAIN for part in (key if type(key) is tuple else (key,))):
+        raise Refused(f'a key is a {type(key).__name__}, expected text or numbers')
     return key
 
 
+_PLAIN = (str, bytes, int, float, bool, type(None), Foreign)
 _ELEMENTS = {'Double': torch.float64, 'Float': torch.float32, 'Half': torch.float16,
              'BFloat16': torch.bfloat16, 'Long': torch.int64, 'Int': torch.int32,
              'Short': torch.int16, 'Char': torch.int8, 'Byte': torch.uint8, 'Bool': torch.bool}

@@ -240,7 +240,7 @@ def test_a_base_that_does_not_fit(write, tmp_path):
             r'norm\.weight is \(96,\), expected \(64,\)':
                 lambda t: {**t, 'norm.weight': torch.ones(96)}}.items():
         torch.save(change(base), tmp_path / 'other.pth')
-        with pytest.raises(CheckpointError, match=words):
+        with pytest.raises(CheckpointError, match=rf'other\.pth: this is not .*{words}'):
             importing.assemble(checkpoint, lorat.Lorat, 'lorat-s-224', tmp_path / 'other.pth')
     with pytest.raises(CheckpointError, match='leave out --base'):
         importing.assemble(read_checkpoint(write('full')), lorat.Lorat, 'lorat-s-224',
