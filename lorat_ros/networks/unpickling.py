@@ -115,10 +115,11 @@ VOCABULARY: Mapping[tuple[str, str], Any] = MappingProxyType({
     ('torch', 'device'): Foreign,
     ('collections', 'OrderedDict'): _ordered_dict,
     ('collections', 'defaultdict'): _default_dict,
-    # Of no use here but as the factory of a defaultdict.
+    # Sets, and factories of defaultdicts: of no use here.
     ('builtins', 'dict'): Foreign,
     ('builtins', 'list'): Foreign,
     ('builtins', 'set'): Foreign,
+    ('builtins', 'frozenset'): Foreign,
     # Statistics of the training are often NumPy's; weights never are.
     **{(module, name): Foreign for name in ('scalar', '_reconstruct')
        for module in ('numpy.core.multiarray', 'numpy._core.multiarray')},

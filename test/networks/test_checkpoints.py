@@ -85,7 +85,7 @@ def test_the_weights_of_a_training_state_are_found(tmp_path, entry):
     state = {'epoch': 3, 'optimizer': optimiser.state_dict(), entry: {**TENSORS, 'alpha': 64},
              'none': None, 'sizes': torch.Size([1, 2]), 'where': torch.device('cpu'),
              'type': torch.float16, 'counts': defaultdict(list, {('a', 1): [1]}),
-             'tags': {'x', 'y'}, 'loss': np.float64(0.5), 'curve': np.arange(3)}
+             'tags': {'x'}, 'ids': frozenset((1,)), 'loss': np.float64(0.5), 'curve': np.arange(3)}
     for as_zip in (True, False):
         torch.save(state, tmp_path / 'x', _use_new_zipfile_serialization=as_zip)
         read = read_checkpoint(tmp_path / 'x')
