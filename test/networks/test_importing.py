@@ -14,6 +14,7 @@ import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.fartrack_checkpoints import tensors_of, write_checkpoint
 from support.generator import frame
 from support.lorat_checkpoints import base_tensors, delta_tensors
 
@@ -21,7 +22,7 @@ from lorat_ros.engines.session import open_session
 from lorat_ros.models.bundle import BundleError, describe_file, read_bundle
 from lorat_ros.models.catalog import list_bundles, PUBLISHED, published_of, shipped_folder
 from lorat_ros.networks import importing, lorat
-from lorat_ros.networks.checkpoints import CheckpointError, read_checkpoint
+from lorat_ros.networks.checkpoints import Checkpoint, CheckpointError, read_checkpoint
 from lorat_ros.networks.lorat import LoratConfig
 from lorat_ros.tracking.tracker import Tracker
 
@@ -276,6 +277,26 @@ def test_what_the_tensors_do_not_tell_is_asked(write):
             importing.choose(delta, wanted)
     with pytest.raises(CheckpointError, match='--variant lorat-x is unknown.*lorat-g-378'):
         importing.choose(delta, 'lorat-x')
+
+
+def test_a_file_of_several_depths_with_objects_of_the_training_package(tmp_path):
+    path = write_checkpoint(tmp_path, 'sparse', tensors_of('sparse'))
+    checkpoint = read_checkpoint(path)
+    assert (checkpoint.entry, checkpoint.container) == ('net', 'torch')
+    with pytest.raises(CheckpointError, match='fartrack-tiny or fartrack-nano or fartrack-pico'):
+        importing.choose(checkpoint, None)
+    family, variant = importing.choose(checkpoint, 'FARTrack-pico')
+    assert (family, variant) == ('fartrack', 'fartrack-pico')
+    network, about, base = importing.assemble(checkpoint, importing.importable()[family], variant,
+                                              None)
+    assert base is None and 'not for commercial use' in about['licence']
+    assert any('pos_embed_z1' in note for note in about['notes'])
+    with pytest.raises(CheckpointError, match='leave out --base'):
+        importing.assemble(checkpoint, importing.importable()[family], variant, path)
+    # One damaged tensor, and the family says so itself.
+    broken = {**checkpoint.tensors, 'identity': torch.ones(1)}
+    with pytest.raises(CheckpointError, match=r'identity is \(1,\)'):
+        importing.recognise(Checkpoint(path, broken, 'net'))
 
 
 def test_files_that_are_no_trackers(tmp_path):
