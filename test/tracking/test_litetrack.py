@@ -134,6 +134,16 @@ def test_the_template_is_looked_at_once_and_its_memory_handed_on():
     assert (search['template_keys'], search['template_values']) == ('keys', 'values')
 
 
+def test_the_target_box_goes_to_the_network_as_it_is_even_beyond_its_crop():
+    session = Session()
+    Tracker(bundle(), session).init(bgr_frame(0), (100.0, 100.0, 100.0, 2.0))
+    crop_side = np.ceil(2 * np.sqrt(200))
+    half = np.array([50, 1]) / crop_side
+    np.testing.assert_allclose(session.asked[0][1]['target_box'],
+                               [[*(63.5 / 128 - half), *(63.5 / 128 + half)]], atol=1e-6)
+    assert half[0] > 1
+
+
 def test_the_network_sees_rgb():
     session = Session()
     Tracker(bundle(), session).init(np.full((240, 320, 3), (255, 128, 0), np.uint8), INIT_BOX)
