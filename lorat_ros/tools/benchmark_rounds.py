@@ -3,8 +3,9 @@
 """
 Contenders side by side: each in turn tracks the same few frames, round after round.
 
-A turn is the work of every day: ``init`` on the first frame, then ``update`` on the others. So
-all engines of a model see the same crops, however often they are asked.
+A turn is the work of every day: ``init`` on the first frame, then ``update`` on the others. The
+first update does not count: it comes after another contender's turn and the template's graph, and
+was seen to take up to 16 % longer. All engines of a model see the same crops, round after round.
 """
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ from lorat_ros.tracking.tracker import Tracker
 Name = TypeVar('Name', bound=Hashable)      # of a contender
 
 COLUMNS = (*STAGES, 'work')
-MOST_FRAMES = 31                # of a turn, the init frame among them
+SETTLING = 1                    # updates at the start of a turn that do not count
+LEAST_FRAMES = 2 + SETTLING     # of a turn: of init, to settle, to measure
+MOST_FRAMES = 30 + SETTLING + 1
 MOST_BYTES = 256 * 2 ** 20      # of frames held in memory
 WARM_UP = 3                     # updates before anything counts
 
@@ -63,7 +66,7 @@ class Contender:
         Track through a clip.
 
         :param clip: frames; the target is at ``box`` in the first.
-        :returns: milliseconds (frames - 1, ``COLUMNS``), and the boxes found (frames - 1, 4).
+        :returns: milliseconds (frames measured, ``COLUMNS``), and the boxes found there, xywh.
         """
         self._tracker.init(clip[0], box)
         took, boxes = [], []
@@ -71,7 +74,7 @@ class Contender:
             result = self._tracker.update(image)
             took.append([*(result.timings[stage] for stage in STAGES), self._session.work_ms])
             boxes.append(result.box)
-        return np.array(took), np.array(boxes)
+        return np.array(took[SETTLING:]), np.array(boxes[SETTLING:])
 
     def close(self) -> None:
         """Give back memory."""
@@ -99,10 +102,10 @@ def open_contenders(bundle: Bundle, engines: Iterable[str], threads: int
 
 
 def first_frames(frames: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """Take as many frames as a turn may have and memory is set aside for; at least two."""
+    """Take as many frames as a turn may have and memory is set aside for."""
     taken: list[np.ndarray] = []
     for image in islice(frames, MOST_FRAMES):
-        if len(taken) >= 2 and image.nbytes * (len(taken) + 1) > MOST_BYTES:
+        if len(taken) >= LEAST_FRAMES and image.nbytes * (len(taken) + 1) > MOST_BYTES:
             break
         taken.append(image)
     return taken
@@ -110,19 +113,20 @@ def first_frames(frames: Iterable[np.ndarray]) -> list[np.ndarray]:
 
 def frames_for(seconds: float, rounds: int, frame_seconds: float, most: int) -> int:
     """
-    Frames measured in each turn.
+    Frames measured in each turn, which has to settle first.
 
     :param seconds: for all rounds together.
     :param frame_seconds: of one frame in all contenders.
     :param most: frames that there are.
     :returns: 1 to ``most``.
     """
-    return int(min(max(seconds / (rounds * frame_seconds), 1), most))
+    return int(min(max(seconds / (rounds * frame_seconds) - SETTLING, 1), most))
 
 
 def warm_up(contenders: Mapping[Name, Contender], clip: Sequence[np.ndarray], box: Box) -> float:
     """Let each track a few frames unmeasured; returns the seconds of one frame in all together."""
-    return sum(float(contender.turn(clip[:1 + WARM_UP], box)[0][:, STAGES.index('total')].min())
+    few, total = clip[:1 + SETTLING + WARM_UP], STAGES.index('total')
+    return sum(float(contender.turn(few, box)[0][:, total].min())
                for contender in contenders.values()) / 1e3
 
 
@@ -131,17 +135,17 @@ def measure(contenders: Mapping[Name, Contender], clip: Sequence[np.ndarray], bo
     """
     Let contenders take turns.
 
-    :param clip: at least two frames; the target is at ``box`` in the first.
+    :param clip: at least ``LEAST_FRAMES`` frames; the target is at ``box`` in the first.
     :param rounds: how often each gets its turn.
     :param seconds: about how long that may take; one frame a turn is the least.
     :param title: of the progress bar.
     """
-    frames = frames_for(seconds, rounds, warm_up(contenders, clip, box), len(clip) - 1)
+    frames = frames_for(seconds, rounds, warm_up(contenders, clip, box), len(clip) - 1 - SETTLING)
     took: dict[Name, list[np.ndarray]] = {name: [] for name in contenders}
     boxes: dict[Name, np.ndarray] = {}
     for number in tqdm(range(rounds), title, unit='round', mininterval=0.3):
         for name in take_turns(list(contenders), number):
-            times, boxes[name] = contenders[name].turn(clip[:1 + frames], box)
+            times, boxes[name] = contenders[name].turn(clip[:1 + SETTLING + frames], box)
             took[name].append(times)
     return {name: Taken(dict(zip(COLUMNS, np.moveaxis(np.array(turns), 2, 0))), boxes[name])
             for name, turns in took.items()}

@@ -20,8 +20,8 @@ from lorat_ros.tools.benchmark_clock import work_clock
 from lorat_ros.tools.benchmark_gemm import measure_products, peak_of
 from lorat_ros.tools.benchmark_machine import describe_machine, load_average
 from lorat_ros.tools.benchmark_report import model_ratios, model_report
-from lorat_ros.tools.benchmark_rounds import (Contender, first_frames, measure,
-                                              open_contenders, Taken)
+from lorat_ros.tools.benchmark_rounds import (Contender, first_frames, LEAST_FRAMES,
+                                              measure, open_contenders, Taken)
 from lorat_ros.tools.frames import first_box, FramesError, open_frames
 from lorat_ros.tools.scene import cached_scene
 from lorat_ros.tools.target_arguments import target_of
@@ -78,7 +78,7 @@ def clip_of(frames: str | None, init: str | None) -> tuple[list[np.ndarray], Box
     """
     Frames for one turn, and where the target is in the first of them.
 
-    :raises FramesError: fewer than two frames, or no target is known.
+    :raises FramesError: too few frames, or no target is known.
     """
     if frames is None:
         if init:
@@ -88,9 +88,9 @@ def clip_of(frames: str | None, init: str | None) -> tuple[list[np.ndarray], Box
     opened = open_frames(frames)
     box = target_of(opened, init, None).init_box
     clip = first_frames(opened)
-    if len(clip) < 2:
-        raise FramesError(f'{frames} has {len(clip)} frame, expected at least two: the first '
-                          'shows the target, the others are measured')
+    if len(clip) < LEAST_FRAMES:
+        raise FramesError(f'{frames}: {len(clip)} frames, expected at least {LEAST_FRAMES}: the '
+                          'first shows the target, the next is not counted')
     return clip, box
 
 
