@@ -129,9 +129,10 @@ class FarTrack(nn.Module):
             state[_TABLE] = bound_commands(state[_TABLE])
         network.load_state_dict(state, assign=True)
         about, apart = describe(variant), _apart(tensors)
-        about['provenance'] = {'stage': config.stage, 'template_positions': config.positions,
+        about['provenance'] = {'layout': f'stage {config.stage}',
+                               'template_positions': config.positions,
                                'pos_embed_z0_z1_apart': apart}
-        about['notes'] = [_say_positions(config, apart), about['licence']]
+        about['notes'] = [_say_positions(config, apart)]
         return network.eval(), about
 
     def first(self, image: torch.Tensor, templates: torch.Tensor) -> tuple[torch.Tensor, ...]:
