@@ -52,6 +52,7 @@ setup(
     # the one that needs no display. rclpy and the messages come from ROS 2.
     install_requires=['numpy>=1.21.5', 'onnxruntime>=1.15', 'tqdm'],
     extras_require={
+        'openvino': ['openvino>=2024.0'],
         'opencv': ['opencv-python-headless>=4.5'],
         'import': ['torch>=2.6', 'onnx>=1.16', 'onnx_ir', 'onnxscript', 'safetensors'],
         'train': ['torch>=2.6', 'onnx>=1.16', 'onnx_ir', 'onnxscript', 'matplotlib'],

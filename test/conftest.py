@@ -189,6 +189,15 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope='session')
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's cache folder with the rendered clip in it; made once, it takes seconds."""
+    from lorat_ros.tools.scene import cached_scene
+    folder = tmp_path_factory.mktemp('cache')
+    cached_scene(folder / 'lorat_ros' / 'scene')
+    return folder
+
+
+@pytest.fixture(scope='session')
 def lorat_b_224(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a generated LoRAT-B-224 checkpoint; made once, it takes seconds."""
     from support.lorat_bundles import bundle_of      # torch, which most tests do without

@@ -21,6 +21,9 @@ class ParitySession:
     def __init__(self, session: Session, reference: Session) -> None:
         self._both = (session, reference)
         self.engine, self.device = session.engine, session.device
+        self.precision = session.precision
+        #: What the reference answered last.
+        self.reference: dict[str, Value] = {}
         #: '<role>.<output>' to the largest absolute difference so far.
         self.differences: dict[str, float] = {}
 
@@ -30,6 +33,7 @@ class ParitySession:
                                       for name, value in inputs.items()})
                    for k, session in enumerate(self._both)]
         result: dict[str, Value] = {}
+        self.reference = answers[1]
         for name, value in answers[0].items():
             other = answers[1][name]
             if isinstance(value, Handle):

@@ -1,8 +1,9 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX Runtime on the CPU: the default engine."""
+"""ONNX Runtime on the CPU: the default engine, in float32 or with graphs quantised to int8."""
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,14 +34,27 @@ def _load(path: Path, threads: int) -> onnxruntime.InferenceSession:
                           ) from None
 
 
+def _of_precision(graph: Path, built: Path | None) -> Path:
+    """What was built of a graph, where it was: what runs once per target stays in float32."""
+    return built / graph.name if built and (built / graph.name).is_file() else graph
+
+
+def version() -> str:
+    """All that the answers in low precision hang on besides the graphs."""
+    return f'onnxruntime {onnxruntime.__version__} {platform.machine()}'
+
+
 class OnnxSession:
     """Runs a bundle's graphs with ONNX Runtime on the CPU."""
 
     engine = 'onnx'
     device = 'cpu'
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
-        self._graphs = {role: _load(path, threads) for role, path in bundle.graphs.items()}
+    def __init__(self, bundle: Bundle, threads: int, precision: str = 'fp32',
+                 built: Path | None = None) -> None:
+        self.precision = precision
+        paths = {role: _of_precision(path, built) for role, path in bundle.graphs.items()}
+        self._graphs = {role: _load(path, threads) for role, path in paths.items()}
         self._outputs = {role: [o.name for o in graph.get_outputs()]
                          for role, graph in self._graphs.items()}
         self._kept = {role: bundle.handed_over(role) for role in self._graphs}
@@ -65,6 +79,7 @@ class OnnxSession:
         self._graphs.clear()
 
 
-def open_session(bundle: Bundle, threads: int) -> OnnxSession:
+def open_session(bundle: Bundle, threads: int, precision: str = 'fp32',
+                 built: Path | None = None) -> OnnxSession:
     """Open a bundle; see ``lorat_ros.engines.session.open_session``."""
-    return OnnxSession(bundle, threads)
+    return OnnxSession(bundle, threads, precision, built)

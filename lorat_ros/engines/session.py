@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from lorat_ros.engines import plan_cache
 from lorat_ros.models.bundle import Bundle
 
 
@@ -40,6 +43,7 @@ class Session(Protocol):
 
     engine: str       # 'onnx', 'torch', …
     device: str       # 'cpu', …
+    precision: str    # 'fp32', …
 
     def run(self, role: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """Run the graph of a role; arrays in, arrays out, handles where the bundle says so."""
@@ -48,34 +52,83 @@ class Session(Protocol):
         """Give back memory; the session cannot be used afterwards."""
 
 
-# Where each engine lives: a module with open_session(bundle, threads). In the order in which
-# 'auto' tries them; those marked False are taken only when they are asked for by name.
-ENGINES: dict[str, tuple[str, bool]] = {
-    'onnx': ('lorat_ros.engines.onnx', True),
-    'torch': ('lorat_ros.engines.torch', False),
-}
+class EngineEntry(NamedTuple):
+    """
+    An engine: a module, and what it can do.
+
+    The module has ``open_session(bundle, threads, precision, built)`` (``built``: the folder of
+    what was built for a precision below float32) and, if it has such precisions, ``version()``.
+    """
+
+    module: str
+    by_itself: bool                 # whether 'auto' takes it, or only who asks for it by name
+    precisions: tuple[str, ...]
+
+
+#: In the order in which 'auto' tries them.
+ENGINES: Mapping[str, EngineEntry] = MappingProxyType({
+    'onnx': EngineEntry('lorat_ros.engines.onnx', True, ('fp32', 'int8')),
+    'openvino': EngineEntry('lorat_ros.engines.openvino', False, ('fp32', 'bf16')),
+    'torch': EngineEntry('lorat_ros.engines.torch', False, ('fp32',)),
+})
 ENGINE_NAMES = ('auto', *ENGINES)
+EXACT = 'fp32'      # what every engine can do and what needs no proof
+PRECISION_NAMES = ('auto', *dict.fromkeys(p for e in ENGINES.values() for p in e.precisions))
+_INSTALL = {'openvino': 'pip install openvino', 'torch': 'pip install torch onnx'}
 
 
-def open_session(bundle: Bundle, engine: str = 'auto', threads: int = 1) -> Session:
+def open_session(bundle: Bundle, engine: str = 'auto', threads: int = 1, precision: str = 'auto',
+                 cache: str | Path | None = None) -> Session:
     """
     Open a session.
 
     :param engine: one of ``ENGINE_NAMES``; 'auto' takes the first that can run here.
     :param threads: CPU threads for one inference, at least 1.
-    :raises EngineError: unknown engine, missing library, graph that cannot be loaded.
+    :param precision: one of ``PRECISION_NAMES``; 'auto' is float32. What is below must have
+        passed the parity gate on this machine (``lorat build``).
+    :param cache: folder of what was built; None: the user's cache.
+    :raises EngineError: unknown engine or precision, missing library, graph that cannot be
+        loaded, precision without proof.
     """
     if engine not in ENGINE_NAMES:
         raise EngineError(f'engine {engine!r} is unknown: choose one of {", ".join(ENGINE_NAMES)}')
+    if precision not in PRECISION_NAMES:
+        raise EngineError(f'precision {precision!r} is unknown: choose one of '
+                          f'{", ".join(PRECISION_NAMES)}')
     if threads < 1:
         raise EngineError(f'threads is {threads}, expected at least 1')
-    names = [engine] if engine != 'auto' else [n for n, (_, auto) in ENGINES.items() if auto]
+    wanted = EXACT if precision == 'auto' else precision
+    names = [engine] if engine != 'auto' else [n for n, e in ENGINES.items() if e.by_itself]
+    able = [name for name in names if wanted in ENGINES[name].precisions]
+    if not able:
+        offered = {n: e.precisions for n, e in ENGINES.items() if n in names}
+        others = [n for n, e in ENGINES.items() if wanted in e.precisions]
+        raise EngineError(f'precision {wanted} is not offered by engine {engine} ({offered}): '
+                          f'choose engine {" or ".join(others)}, or another precision')
     reasons = []
-    for name in names:
+    for name in able:
         try:
-            module = importlib.import_module(ENGINES[name][0])
-            return module.open_session(bundle, threads)
+            module = importlib.import_module(ENGINES[name].module)
         except ImportError as error:
-            reasons.append(f'{name}: {error}')
+            cure = f' ({_INSTALL[name]})' if name in _INSTALL else ''
+            reasons.append(f'{name}: {error}{cure}')
+            continue
+        built = None if wanted == EXACT else _proven(bundle, name, wanted, module, cache)
+        return module.open_session(bundle, threads, wanted, built)
     raise EngineError(f'no engine can run {bundle.name} here ({"; ".join(reasons)}): install one, '
                       'for example pip install onnxruntime')
+
+
+def _proven(bundle: Bundle, engine: str, precision: str, module: Any, cache: str | Path | None
+            ) -> Path:
+    folder = plan_cache.folder_of(bundle, engine, precision, module.version(), cache)
+    verdict = plan_cache.read_verdict(folder)
+    again = f'lorat build {bundle.name} --engine {engine} --precision {precision} --frames CLIP'
+    if verdict is None:
+        raise EngineError(f'{bundle.name} in {precision} under {engine} has not been proven on '
+                          f'this machine ({folder}): run `{again}` with a clip of your camera, '
+                          'or use precision fp32')
+    if not verdict.passed:
+        raise EngineError(f'{bundle.name} in {precision} under {engine} was refused by the parity '
+                          f'gate: {verdict}. Use precision fp32, or try other frames: `{again}`')
+    return folder

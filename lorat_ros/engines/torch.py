@@ -8,6 +8,7 @@ Slower than the other engines and the only one that imports torch; it exists to 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -61,6 +62,7 @@ class TorchSession:
 
     engine = 'torch'
     device = 'cpu'
+    precision = 'fp32'
 
     def __init__(self, network: Network, threads: int) -> None:
         torch.set_num_threads(threads)
@@ -84,6 +86,7 @@ class TorchSession:
         del self._network
 
 
-def open_session(bundle: Bundle, threads: int) -> TorchSession:
+def open_session(bundle: Bundle, threads: int, precision: str = 'fp32',
+                 built: Path | None = None) -> TorchSession:
     """Open a bundle; see ``lorat_ros.engines.session.open_session``."""
     return TorchSession(build_network(bundle), threads)

@@ -17,7 +17,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from lorat_ros.engines.session import ENGINE_NAMES
+from lorat_ros.engines.session import ENGINE_NAMES, PRECISION_NAMES
 
 NO_BOX = (0.0, 0.0, 0.0, 0.0)
 FROM_MODEL = -1.0
@@ -132,6 +132,13 @@ SPECS = (
          Settable.UNCONFIGURED),
     Spec('engine', 'auto', "What runs the model's graphs; auto takes the best one available.",
          Settable.UNCONFIGURED, choices=ENGINE_NAMES),
+    Spec('precision', 'auto',
+         'Arithmetic of the engine; auto = fp32. What is below must have been proven on this '
+         'machine with `lorat build`.',
+         Settable.UNCONFIGURED, choices=PRECISION_NAMES),
+    Spec('engine_cache_dir', '',
+         "Folder of what `lorat build` made; empty = lorat_ros/engines in the user's cache.",
+         Settable.UNCONFIGURED),
     Spec('threads', 1, 'CPU threads of the engine; more are faster only on idle cores.',
          Settable.UNCONFIGURED, low=1, high=64),
     Spec('image_transport', 'raw',

@@ -133,8 +133,10 @@ class TrackerNode(LifecycleNode):
         self._close_eyes()
 
     def _configure(self) -> None:
-        self._tracker = load_tracker(self._settings['model'] or None,
-                                     self._settings['engine'], self._settings['threads'])
+        self._tracker = load_tracker(
+            self._settings['model'] or None,
+            *(self._settings[name] for name in ('engine', 'threads', 'precision')),
+            self._settings['engine_cache_dir'] or None)
         target = Target(self._tracker, TargetStatus(*self._thresholds({})))
         self._detections = DetectionPublishers(self)
         self._debug_view = DebugView(self, self._settings, self._health)
@@ -142,7 +144,8 @@ class TrackerNode(LifecycleNode):
                                   lambda: self.get_clock().now().nanoseconds)
         session = self._tracker.session
         self.get_logger().info(
-            f'model {self._tracker.bundle.name}, engine {session.engine} on {session.device} '
+            f'model {self._tracker.bundle.name}, engine {session.engine} on {session.device} in '
+            f'{session.precision} '
             f'(options: {", ".join(ENGINE_NAMES)}); set parameter engine to choose')
 
     def _release(self) -> None:
@@ -241,6 +244,7 @@ class TrackerNode(LifecycleNode):
         engine = {} if tracker is None else {
             'model': tracker.bundle.name, 'family': tracker.bundle.family,
             'engine': tracker.session.engine, 'device': tracker.session.device,
+            'precision': tracker.session.precision,
             'threads': self._settings['threads'], 'torch loaded': 'torch' in sys.modules}
         missing = '' if tracker else self._fault or f'no model, the node is {self._lifecycle}'
         facts, awaiting = {}, f'no subscription, the node is {self._lifecycle}'

@@ -17,6 +17,8 @@ import lorat_ros
 COMMANDS = MappingProxyType({
     'track': ('lorat_ros.tools.track', 'follow a target through a video or a folder of frames'),
     'evaluate': ('lorat_ros.tools.evaluate', 'measure a model on sequences with known truth'),
+    'build': ('lorat_ros.tools.build',
+              'make a model faster on this machine, if its boxes stay the same'),
     'benchmark': ('lorat_ros.tools.benchmark',
                   'measure how fast models run, engines side by side'),
     'models': ('lorat_ros.tools.models', 'list the models that are installed'),

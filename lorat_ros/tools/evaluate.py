@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lorat_ros.boxes import Box, BoxError, centre_distance_xywh, iou_xywh, success_auc
-from lorat_ros.engines.session import ENGINE_NAMES, EngineError
+from lorat_ros.engines.session import ENGINE_NAMES, EngineError, PRECISION_NAMES
 from lorat_ros.models.bundle import BundleError
 from lorat_ros.tools.frames import (first_box, Frames, FramesError, open_frames, read_boxes,
                                     TRUTH_NAME)
@@ -150,6 +150,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'a line, nan where absent) and frames beside it or in img/')
     parser.add_argument('--model', help='name or folder of a bundle (default: the shipped one)')
     parser.add_argument('--engine', default='auto', choices=ENGINE_NAMES)
+    parser.add_argument('--precision', default='auto', choices=PRECISION_NAMES)
     parser.add_argument('--threads', type=int, default=1, help='CPU threads (default: 1)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures here')
 
@@ -159,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
     cv2.setNumThreads(args.threads)
     try:
         sequences = find_sequences(args.folder.expanduser())
-        tracker = load_tracker(args.model, args.engine, args.threads)
+        tracker = load_tracker(args.model, args.engine, args.threads, args.precision)
         results, area = evaluate(tracker, sequences)
     except (FramesError, BoxError, BundleError, EngineError) as error:
         print(f'lorat evaluate: {error}', file=sys.stderr)

@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_arguments(parser)
     parser.add_argument('--model', help='name or folder of a bundle; see lorat models')
     parser.add_argument('--engine', default='auto', help='what runs the model')
+    parser.add_argument('--precision', default='auto', help='auto = fp32; what is below must have '
+                        'been proven with lorat build')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads of the engine')
     parser.add_argument('--output', type=Path, metavar='OUT.mp4', help='write an annotated video')
     parser.add_argument('--boxes', type=Path, metavar='BOXES.txt', help='write x,y,w,h,score of '
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         frames = open_frames(args.video)
         target = target_of(frames, args.init, args.truth)
         _check_outputs(args)
-        tracker = load_tracker(args.model, args.engine, args.threads)
+        tracker = load_tracker(args.model, args.engine, args.threads, args.precision)
         _follow(frames, target, tracker, args)
     except (ValueError, OSError, RuntimeError) as error:
         print(f'lorat track: {error}', file=sys.stderr)
@@ -132,7 +134,7 @@ def _line(box: Box, score: float) -> str:
 def _figures(tracker: Tracker, results: list[TrackResult], lost: int,
              truth: Optional[np.ndarray]) -> str:
     rows = [('model', f'{tracker.bundle.name} ({tracker.session.engine}, '
-                      f'{tracker.session.device})'),
+                      f'{tracker.session.precision}, {tracker.session.device})'),
             ('frames', f'{len(results) + 1}, {lost} of them with status lost')]
     if results:
         total = np.array([result.timings['total'] for result in results])

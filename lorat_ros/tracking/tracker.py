@@ -115,14 +115,16 @@ class Tracker:
         self.session.close()
 
 
-def load_tracker(model: str | Path | None = None, engine: str = 'auto', threads: int = 1
-                 ) -> Tracker:
+def load_tracker(model: str | Path | None = None, engine: str = 'auto', threads: int = 1,
+                 precision: str = 'auto', cache: str | Path | None = None) -> Tracker:
     """
     Load a model and make a tracker of it.
 
     :param model: name or folder of a bundle; None = the shipped default.
     :param engine: 'auto', 'onnx', 'torch', …; see ``lorat_ros.engines.session.ENGINE_NAMES``.
     :param threads: CPU threads for one inference.
+    :param precision: 'auto' is float32; 'bf16' and 'int8' must have been proven (``lorat build``).
+    :param cache: folder of what ``lorat build`` made; None: the user's cache.
     :raises lorat_ros.models.bundle.BundleError: the bundle is missing or damaged.
     :raises lorat_ros.engines.session.EngineError: no engine can run it here.
 
@@ -134,4 +136,4 @@ def load_tracker(model: str | Path | None = None, engine: str = 'auto', threads:
     """
     bundle = find_bundle(model)
     family_class(bundle)      # what is wrong with it is said before minutes go into an engine
-    return Tracker(bundle, open_session(bundle, engine, threads))
+    return Tracker(bundle, open_session(bundle, engine, threads, precision, cache))

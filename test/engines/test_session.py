@@ -8,8 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+from openvino import Core
 from support.bundles import copy_of_default
 
+from lorat_ros.engines import openvino, plan_cache
 from lorat_ros.engines.session import EngineError, Handle, open_session
 from lorat_ros.models.bundle import describe_file, read_bundle
 from lorat_ros.models.catalog import find_bundle
@@ -24,20 +26,55 @@ def inputs(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 def answer(engine: str, seed: int, threads: int = 1) -> dict[str, np.ndarray]:
     session = open_session(find_bundle(), engine, threads)
-    assert session.engine == engine and session.device == 'cpu'
+    assert (session.engine, session.device, session.precision) == (engine, 'cpu', 'fp32')
     template, image = inputs(seed)
     memory = session.run('template', template)
     assert all(isinstance(value, Handle) for value in memory.values())
     return session.run('search', {'image': image, **memory})
 
 
+@pytest.mark.parametrize('engine', ['onnx', 'openvino'])
 @pytest.mark.parametrize('seed', range(3))
-def test_onnx_runtime_and_torch_agree(seed):
-    fast, exact = answer('onnx', seed), answer('torch', seed)
+def test_engines_agree_with_torch(engine, seed):
+    fast, exact = answer(engine, seed), answer('torch', seed)
     assert set(fast) == set(exact) == {'score', 'boxes'}
     assert fast['score'].shape == (1, 10, 10) and fast['boxes'].shape == (1, 4, 10, 10)
     for name in fast:
         np.testing.assert_allclose(fast[name], exact[name], atol=2e-3)
+
+
+@pytest.mark.parametrize(('engine', 'precision', 'words'), [
+    ('onnx', 'int4', "precision 'int4' is unknown: choose one of auto, fp32"),
+    ('onnx', 'bf16', 'bf16 is not offered by engine onnx .* choose engine openvino'),
+    ('auto', 'bf16', 'bf16 is not offered by engine auto .* choose engine openvino'),
+    ('openvino', 'bf16', 'not been proven on this machine .* run `lorat build kestrel-s --engine'),
+    ('onnx', 'int8', 'not been proven on this machine .* or use precision fp32')])
+def test_precision_needs_an_engine_and_a_proof(engine, precision, words, tmp_path):
+    with pytest.raises(EngineError, match=words):
+        open_session(find_bundle(), engine, 1, precision, tmp_path)
+
+
+def test_a_refused_precision_tells_what_was_seen(tmp_path):
+    folder = plan_cache.folder_of(find_bundle(), 'openvino', 'bf16', openvino.version(), tmp_path)
+    plan_cache.write_verdict(folder, plan_cache.Verdict(120, 0.97, 0.5, 0.2))
+    with pytest.raises(EngineError, match='refused by the parity gate: over 120 crops'):
+        open_session(find_bundle(), 'openvino', 1, 'bf16', tmp_path)
+
+
+def test_bfloat16_that_passed_runs_and_is_not_float32(tmp_path):
+    capable = Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    folder = plan_cache.folder_of(find_bundle(), 'openvino', 'bf16', openvino.version(), tmp_path)
+    plan_cache.write_verdict(folder, plan_cache.Verdict(100, 1.0, 1.0, 0.0))
+    if 'BF16' not in capable:
+        with pytest.raises(EngineError, match='this CPU has no bfloat16'):
+            open_session(find_bundle(), 'openvino', 1, 'bf16', tmp_path)
+        return
+    session = open_session(find_bundle(), 'openvino', 1, 'bf16', tmp_path)
+    assert session.precision == 'bf16'
+    template, image = inputs(3)
+    found = session.run('search', {'image': image, **session.run('template', template)})
+    difference = np.abs(found['boxes'] - answer('torch', 3)['boxes']).max()
+    assert 1e-5 < difference < 0.1
 
 
 def test_two_threads_answer_as_one():
@@ -53,7 +90,7 @@ def test_auto_takes_onnx_runtime_without_torch():
 
 
 def test_an_unknown_engine_is_refused():
-    with pytest.raises(EngineError, match="'gpu' is unknown: choose one of auto, onnx, torch"):
+    with pytest.raises(EngineError, match="'gpu' is unknown: choose one of auto, onnx, openvino"):
         open_session(find_bundle(), 'gpu')
 
 
@@ -72,8 +109,9 @@ def test_a_graph_that_onnx_runtime_cannot_load(tmp_path):
         open_session(bundle, 'onnx')
 
 
-def test_wrong_inputs_and_roles_are_named():
-    session = open_session(find_bundle(), 'onnx')
+@pytest.mark.parametrize('engine', ['onnx', 'openvino'])
+def test_wrong_inputs_and_roles_are_named(engine):
+    session = open_session(find_bundle(), engine)
     with pytest.raises(EngineError, match="no graph 'depth'"):
         session.run('depth', {})
     with pytest.raises(EngineError, match=r"'template' refused its inputs .*\(1, 2\)"):

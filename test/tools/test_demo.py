@@ -29,14 +29,6 @@ LORAT = [sys.executable, '-m', 'lorat_ros.tools.cli', 'demo']
 
 
 @pytest.fixture(scope='module')
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The user's cache folder, with the scene in it."""
-    folder = tmp_path_factory.mktemp('cache')
-    cached_scene(folder / 'lorat_ros' / 'scene')
-    return folder
-
-
-@pytest.fixture(scope='module')
 def scene(cache: Path) -> Scene:
     return cached_scene(cache / 'lorat_ros' / 'scene')
 

@@ -1,0 +1,64 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What was built: where it lies, and when its verdict counts."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorat_ros.engines import plan_cache
+from lorat_ros.engines.plan_cache import judge, Verdict
+from lorat_ros.models.catalog import find_bundle
+
+GOOD = Verdict(100, 0.98, 0.9, 0.1)
+
+
+@pytest.mark.parametrize(('change', 'passed'), [
+    ({}, True), ({'crops': 99}, False), ({'median': 0.979}, False), ({'minimum': 0.899}, False),
+    ({'median': float('nan')}, False), ({'score': 1.0}, True)])
+def test_what_passes(change, passed):
+    assert replace(GOOD, **change).passed is passed
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_the_verdict_sums_up_what_was_seen(overlaps):
+    verdict = judge(overlaps, [0.1] * len(overlaps))
+    assert verdict.crops == len(overlaps) and verdict.minimum == min(overlaps)
+    assert verdict.median == pytest.approx(float(np.median(overlaps)))
+
+
+def test_nothing_seen_is_no_proof():
+    assert not judge([], []).passed
+
+
+def test_a_verdict_is_kept(tmp_path):
+    assert plan_cache.read_verdict(tmp_path) is None
+    plan_cache.write_verdict(tmp_path / 'new', GOOD)
+    assert plan_cache.read_verdict(tmp_path / 'new') == GOOD
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['gate.json']
+
+
+@pytest.mark.parametrize('text', ['', '{}', '[]', '{"crops": 1}', 'null', '{"crops": "x"}'])
+def test_a_garbled_verdict_is_none(tmp_path, text):
+    (tmp_path / 'gate.json').write_text(text)
+    assert plan_cache.read_verdict(tmp_path) is None
+
+
+def test_the_folder_hangs_on_all_that_changes_the_answer(tmp_path, monkeypatch):
+    bundle = find_bundle()
+    place = plan_cache.folder_of(bundle, 'onnx', 'int8', '1', tmp_path)
+    assert place.parent == tmp_path and place.name.startswith('kestrel-s-onnx-int8-')
+    assert place == plan_cache.folder_of(bundle, 'onnx', 'int8', '1', tmp_path)
+    graphs = {role: {**entry, 'sha256': '0' * 64}
+              for role, entry in bundle.manifest['graphs'].items()}
+    other = replace(bundle, manifest={**bundle.manifest, 'graphs': graphs})
+    places = {place, *(plan_cache.folder_of(*arguments, tmp_path) for arguments in (
+        (bundle, 'onnx', 'bf16', '1'), (bundle, 'openvino', 'int8', '1'),
+        (bundle, 'onnx', 'int8', '2'), (other, 'onnx', 'int8', '1')))}
+    assert len(places) == 5
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    assert plan_cache.cache_root() == tmp_path / 'cache' / 'lorat_ros' / 'engines'
