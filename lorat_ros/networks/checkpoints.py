@@ -55,14 +55,14 @@ def check_tensors(found: Mapping[str, torch.Tensor], expected: Mapping[str, tupl
     """
     faults = []
     if missing := expected.keys() - found.keys():
-        faults.append(f'missing: {listed(missing)}')
+        faults.append(f'missing: {", ".join(sorted(missing))}')
     if unexpected := found.keys() - expected.keys():
-        faults.append(f'unexpected: {listed(unexpected)}')
+        faults.append(f'unexpected: {", ".join(sorted(unexpected))}')
     wrong = {f'{name} is {tuple(found[name].shape)}, expected {shape}'
              for name, shape in expected.items()
              if name in found and tuple(found[name].shape) != shape}
     if wrong:
-        faults.append(f'of a wrong shape: {listed(wrong)}')
+        faults.append(f'of a wrong shape: {", ".join(sorted(wrong))}')
     if faults:
         raise CheckpointError(f'this is not {what}, or not a whole one; {"; ".join(faults)}')
 

@@ -8,6 +8,7 @@ Up to 16 GB of memory, 15 GB of disk and a quarter of an hour, so `make test` le
 """
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,8 @@ def test_import_and_track(variant, tmp_path):
         np.testing.assert_allclose(boxes[2, :4], (x1, y1, x2 - x1, y2 - y1), atol=1e-2)
     if variant == 'lorat-l-224':
         check_score_map(bundle, 'L-224')
+    shutil.rmtree(bundle)      # pytest keeps the folders of three runs
+    delta.unlink()
 
 
 def check_score_map(bundle: Path, case: str) -> None:

@@ -114,17 +114,3 @@ def test_frames_to_verify_with(files, tmp_path):
         verification_clip(tmp_path, '1,2,30,40')
     with pytest.raises(FramesError, match='no target'):
         verification_clip(tmp_path, None)
-
-
-@pytest.mark.large
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize('variant', [name for name in VARIANTS if name != 'lorat-s-224'])
-def test_every_variant_of_lorat_at_full_size(tmp_path, capsys, variant):
-    delta, base = write_delta(tmp_path, variant), write_base(tmp_path, variant)
-    bundle = tmp_path / 'bundle'
-    assert main(['import', str(delta), '--variant', variant, '--base', str(base), '--output',
-                 str(bundle)]) == 0
-    assert 'verified' in capsys.readouterr().out
-    large = bool(read_bundle(bundle).manifest['graphs']['search'].get('data'))
-    assert large == ('-g-' in variant)      # the only ones that no protobuf can hold
-    shutil.rmtree(tmp_path)
