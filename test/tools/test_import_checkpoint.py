@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import cv2
@@ -14,7 +13,6 @@ from support.generator import frame
 from support.lorat_checkpoints import write_base, write_delta
 
 from lorat_ros.models.bundle import read_bundle
-from lorat_ros.networks.lorat import VARIANTS
 from lorat_ros.tools.cli import main
 from lorat_ros.tools.frames import FramesError
 from lorat_ros.tools.import_checkpoint import verification_clip, VERIFIED_FRAMES
