@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HELP = 'measure how fast models run, engines side by side'
-DEFAULT_ENGINES = ('onnx', 'torch')
+DEFAULT_ENGINES = ('onnx', 'openvino', 'torch')
 POOLS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'BLIS_NUM_THREADS')
 
 
@@ -36,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--model', action='append', metavar='M', help='name or folder of a '
                         'bundle, or a published variant (lorat-b-224), which then gets random '
                         'weights; may be repeated (default: the shipped model)')
-    parser.add_argument('--engine', action='append', metavar='E', help='what runs the model; may '
-                        f'be repeated (default: {", ".join(DEFAULT_ENGINES)})')
+    parser.add_argument('--engine', action='append', metavar='E[:P]', help='what runs the model, '
+                        'and in which precision (openvino:bf16; see lorat build); may be '
+                        f'repeated (default: {", ".join(DEFAULT_ENGINES)})')
     parser.add_argument('--threads', type=count, default=1, metavar='N',
                         help='CPU threads (default: %(default)s)')
     parser.add_argument('--rounds', type=count, default=30, metavar='N',

@@ -40,6 +40,7 @@ class TimedSession:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session, self._clock = session, clock
         self.engine, self.device = session.engine, session.device
+        self.precision = session.precision
         self.work_ms = 0.0
 
     def run(self, role: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
@@ -91,11 +92,18 @@ class Taken:
 
 def open_contenders(bundle: Bundle, engines: Iterable[str], threads: int
                     ) -> tuple[dict[str, Contender], dict[str, str]]:
-    """Open a bundle in several engines; returns those that could, and why the others could not."""
+    """
+    Open a bundle in several engines.
+
+    :param engines: such as 'onnx' or 'openvino:bf16'.
+    :returns: those that could, and why the others could not.
+    """
     clock, opened, left_out = work_clock(threads)[1], {}, {}
     for engine in engines:
         try:
-            opened[engine] = Contender(bundle, open_session(bundle, engine, threads), clock)
+            name, _, precision = engine.partition(':')
+            session = open_session(bundle, name, threads, precision or 'auto')
+            opened[engine] = Contender(bundle, session, clock)
         except EngineError as error:
             left_out[engine] = str(error)
     return opened, left_out
