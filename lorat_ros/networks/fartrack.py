@@ -40,14 +40,13 @@ class FarTrack(nn.Module):
     that stay are put in again with later frames: hidden tokens are not masked, they are not there.
     """
 
+    outputs = dict.fromkeys(('first', 'search'), ('logits', 'tokens', 'rank'))
     hands_over: Mapping[str, tuple[str, ...]] = {}
 
     def __init__(self, config: FarTrackConfig) -> None:
         """Build it without weights worth anything."""
         super().__init__()
         self.config, self.stage = config, STAGES[config.stage]
-        ranks = ('rank',) if self.stage.kept < TEMPLATE_CELLS else ()
-        self.outputs = dict.fromkeys(('first', 'search'), ('logits', 'tokens', *ranks))
         self.identity = nn.Parameter(torch.zeros(1, self.stage.slots + 1, WIDTH))
         self.backbone = backbone = nn.Module()
         backbone.patch_embed = nn.Module()
@@ -156,8 +155,8 @@ class FarTrack(nn.Module):
         :param newest: crop (1, 3, 112, 112), normalised RGB: the template of the last slot.
         :param memory: (1, slots - 1, kept, D), tokens of the other slots from earlier answers.
         :returns: logits of all words for x1, y1, x2, y2 (1, 4, 605); the newest template's
-            tokens (1, 49, D); in the sparse stage, how much the centre of the search region
-            looks at each of them (1, 49), summed over the layers.
+            tokens (1, 49, D); how much the centre of the search region looks at each of them
+            (1, 49), summed over the layers. The sparse stage keeps the best of them.
         """
         tokens = self.embed_templates(newest)
         older = memory + self.identity[:, :-2].unsqueeze(2)
@@ -167,8 +166,7 @@ class FarTrack(nn.Module):
     def _answer(self, templates: torch.Tensor, image: torch.Tensor, tokens: torch.Tensor
                 ) -> tuple[torch.Tensor, ...]:
         logits, centre = self.read(self.sequence(templates, image))
-        rank = centre[:, -TAIL - TEMPLATE_CELLS:-TAIL]
-        return (logits, tokens, rank)[:len(self.outputs['search'])]
+        return logits, tokens, centre[:, -TAIL - TEMPLATE_CELLS:-TAIL]
 
     def embed_templates(self, crops: torch.Tensor) -> torch.Tensor:
         """Crops (T, 3, 112, 112) to tokens (T, 49, D); what slot they are in comes later."""

@@ -100,7 +100,7 @@ class FarTrackFamily:
             raise BundleError(f'{bundle.path}: model.json lacks or garbles {error}: copy or '
                               'import the bundle anew') from None
         self._box: Box = (0.0, 0.0, 0.0, 0.0)
-        self._image = np.zeros((0, 0, 3), np.uint8)
+        self._image: np.ndarray | None = None       # from ``look`` to ``answer``
         self._crop: SquareCrop | None = None
         self._newest = 0                            # number of the newest template
         self._fresh: dict[int, np.ndarray] = {}     # crops of templates not all of which are known
@@ -139,25 +139,25 @@ class FarTrackFamily:
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
         """Read the box, keep what the newest template is worth, and cut the next one."""
+        image, self._image = self._image, None      # it may be a message's own memory
         logits = outputs['logits'][0]
         usable = bool(np.isfinite(logits).all())
         if usable:
             x1, y1, x2, y2 = self._decode(logits).tolist()
             found = self._crop.to_image(((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1))
-            self._box = clip_box(found, (self._image.shape[1], self._image.shape[0]))
+            self._box = clip_box(found, (image.shape[1], image.shape[0]))
         self._judge(outputs)
         self._newest += 1
-        self._fresh[self._newest] = self._cut_template(self._image)
+        self._fresh[self._newest] = self._cut_template(image)
         return Answer(self._box, score_of(logits) if usable else 0.0, self._crop.window)
 
     def _judge(self, outputs: Mapping[str, Value]) -> None:
         """Put the newest template's tokens into the memory, without those of lowest rank."""
         embedded = outputs['tokens']
         place = self.slots.index(self._newest) if len(embedded) > 1 else 0
-        tokens = embedded[place]
-        if 'rank' in outputs:
-            tokens = tokens[kept_tokens(outputs['rank'][0], self._kept)]
-        self._memory.add(self._newest, tokens.copy(), self._slots_at(self._newest)[1])
+        # Indices copy: nothing else of what came out stays in memory.
+        kept = embedded[place][kept_tokens(outputs['rank'][0], self._kept)]
+        self._memory.add(self._newest, kept, self._slots_at(self._newest)[1])
 
     def _cut_template(self, image: np.ndarray) -> np.ndarray:
         """Crop of the present box, (112, 112, 3) uint8 BGR."""
