@@ -1,83 +1,18 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Image messages as NumPy arrays and back.
-
-A frame is not copied on its way to the tracker: :func:`view_of` lays an array over the message's
-own buffer, and for all encodings but YUV the three BGR channels are a strided view of that.
-"""
+"""Image messages as NumPy arrays and back; how their pixels lie is lorat_ros.images' business."""
 from __future__ import annotations
-
-from collections.abc import Callable
-from types import MappingProxyType
-from typing import NamedTuple
 
 import cv2
 import numpy as np
+from lorat_ros.images import (encoded_to_bgr, ENCODINGS, ImageError, raw_to_bgr, unknown_encoding,
+                              view_of)
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-JPEG_START, JPEG_SCAN, JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
-PNG_START, PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
+__all__ = ['compressed_message', 'ENCODINGS', 'image_message', 'ImageError', 'to_bgr', 'view_of']
+
 COMPRESSED_FORMAT = 'bgr8; jpeg compressed bgr8'  # as image_transport writes it
-
-
-class ImageError(ValueError):
-    """An image message that cannot be used; the message names value, expectation and cure.
-
-    ``kind`` says in a few words what is wrong, the same for each frame that has this fault: what
-    differs from one to the next, like a count of bytes, is in the message only.
-    """
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
-class _Encoding(NamedTuple):
-    """How the pixels of one encoding lie in the buffer, and how they become BGR."""
-
-    channels: int
-    pixel_type: str  # without its byte order
-    to_bgr: Callable[[np.ndarray], np.ndarray]
-
-    @property
-    def pixel_bytes(self) -> int:
-        return self.channels * np.dtype(self.pixel_type).itemsize
-
-
-def _grey_to_bgr(grey: np.ndarray) -> np.ndarray:
-    # The same byte is read three times: stride 0 in the last axis, no copy.
-    return np.broadcast_to(grey, (*grey.shape[:2], 3))
-
-
-def _high_byte_to_bgr(grey: np.ndarray) -> np.ndarray:
-    # 16 bits become 8 by their high byte, as cv_bridge does it; which byte that is depends on
-    # the message, not on this machine.
-    first = 0 if grey.dtype.str.startswith('>') else 1
-    return _grey_to_bgr(grey[..., 0].view(np.uint8)[:, first::2, np.newaxis])
-
-
-def _uyvy_to_bgr(yuv: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(yuv, cv2.COLOR_YUV2BGR_UYVY)
-
-
-def _yuyv_to_bgr(yuv: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(yuv, cv2.COLOR_YUV2BGR_YUY2)
-
-
-#: What is read without any help; `uyvy` and `yuyv` are newer names of the two YUV layouts.
-ENCODINGS = MappingProxyType({
-    'bgr8': _Encoding(3, 'u1', lambda pixels: pixels),
-    'rgb8': _Encoding(3, 'u1', lambda pixels: pixels[..., ::-1]),
-    'bgra8': _Encoding(4, 'u1', lambda pixels: pixels[..., :3]),
-    'rgba8': _Encoding(4, 'u1', lambda pixels: pixels[..., 2::-1]),
-    'mono8': _Encoding(1, 'u1', _grey_to_bgr),
-    'mono16': _Encoding(1, 'u2', _high_byte_to_bgr),
-    'yuv422': _Encoding(2, 'u1', _uyvy_to_bgr),
-    'uyvy': _Encoding(2, 'u1', _uyvy_to_bgr),
-    'yuv422_yuy2': _Encoding(2, 'u1', _yuyv_to_bgr),
-    'yuyv': _Encoding(2, 'u1', _yuyv_to_bgr),
-})
 
 
 def to_bgr(message: Image | CompressedImage) -> np.ndarray:
@@ -89,28 +24,10 @@ def to_bgr(message: Image | CompressedImage) -> np.ndarray:
     :raises ImageError: the message is malformed, cut off, or of an encoding nobody here knows.
     """
     if isinstance(message, CompressedImage):
-        return _decode(message)
+        return encoded_to_bgr(message)
     if message.encoding in ENCODINGS:
-        return ENCODINGS[message.encoding].to_bgr(view_of(message))
+        return raw_to_bgr(message)
     return _through_cv_bridge(message)
-
-
-def view_of(message: Image) -> np.ndarray:
-    """Return an array (height, width, channels) over the message's own buffer, without a copy.
-
-    uint8, or for mono16 uint16 in the message's byte order; the row step is kept as a stride.
-
-    :raises ImageError: no size, a step or a length that does not fit, an encoding not in
-        :data:`ENCODINGS`.
-    """
-    if message.encoding not in ENCODINGS:
-        raise ImageError('unknown encoding', _unknown(message.encoding))
-    encoding = ENCODINGS[message.encoding]
-    _check_layout(message, encoding)
-    pixel_type = np.dtype(('>' if message.is_bigendian else '<') + encoding.pixel_type)
-    return np.ndarray(
-        (message.height, message.width, encoding.channels), pixel_type, buffer=message.data,
-        strides=(message.step, encoding.pixel_bytes, pixel_type.itemsize))
 
 
 def image_message(image: np.ndarray, header: Header) -> Image:
@@ -130,74 +47,16 @@ def compressed_message(image: np.ndarray, header: Header, quality: int) -> Compr
     return message
 
 
-def _check_layout(message: Image, encoding: _Encoding) -> None:
-    width, height, step = message.width, message.height, message.step
-    size = f'{width}x{height} {message.encoding}'
-    if width == 0 or height == 0:
-        raise ImageError('no size', f'image is {size}, expected at least 1x1: check the camera '
-                         'driver or the node that crops or scales')
-    if encoding.channels == 2 and width % 2:
-        raise ImageError('odd width', f'image is {size}, expected an even width: two YUV pixels '
-                         'share their colour; publish an even width or another encoding')
-    if step < width * encoding.pixel_bytes:
-        raise ImageError(
-            'short step',
-            f'image of {size} has step {step}, expected at least {width * encoding.pixel_bytes} '
-            f'(width x {encoding.pixel_bytes} bytes): the publisher must set step to the bytes '
-            'of one row')
-    if len(message.data) != step * height:
-        raise ImageError(
-            'wrong length',
-            f'image of {size} has {len(message.data)} bytes of data, expected {step * height} '
-            f'(step {step} x height): the publisher must send whole rows of that step')
-
-
-def _decode(message: CompressedImage) -> np.ndarray:
-    """Decode, and refuse what is cut off: OpenCV 4 fills the rest with grey and says nothing."""
-    data = bytes(message.data)
-    what = f'compressed image (format {message.format!r}, {len(data)} bytes)'
-    if not data:
-        raise ImageError('empty', f'{what} is empty, expected a whole JPEG or PNG file: check '
-                         'the publisher')
-    if 'compressedDepth' in message.format:
-        raise ImageError('depth', f'{what} is a depth image, expected JPEG or PNG colour: remap '
-                         '`image` to a colour camera')
-    if data.startswith(JPEG_START) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN):
-        # Within a scan 0xff is always followed by a stuffed 0, so that the end marker cannot
-        # occur by chance; a thumbnail's own end marker lies before the last scan.
-        raise ImageError('truncated JPEG', f'{what} is a truncated JPEG: no end marker after its '
-                         'last scan, expected the whole file; check the link or the buffer of the '
-                         'publisher')
-    if data.startswith(PNG_START) and PNG_END not in data[-64:]:
-        raise ImageError('truncated PNG', f'{what} is a truncated PNG: no IEND chunk at its end, '
-                         'expected the whole file; check the link or the buffer of the publisher')
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:  # a size beyond OpenCV's limits, for one
-        raise ImageError('undecodable', f'{what} cannot be decoded ({error}), expected JPEG or '
-                         'PNG: check the publisher') from error
-    if image is None:
-        raise ImageError('undecodable', f'{what} cannot be decoded, expected JPEG or PNG: check '
-                         'the publisher, or set image_transport to raw')
-    return image
-
-
 def _through_cv_bridge(message: Image) -> np.ndarray:
     try:
         from cv_bridge import CvBridge
     except ImportError:
-        raise ImageError('unknown encoding', _unknown(message.encoding)) from None
+        raise ImageError('unknown encoding', unknown_encoding(message.encoding)) from None
     if message.width == 0 or message.height == 0:
         raise ImageError('no size', f'image is {message.width}x{message.height} '
                          f'{message.encoding}, expected at least 1x1: check the camera driver')
     try:
         return CvBridge().imgmsg_to_cv2(message, desired_encoding='bgr8')
     except Exception as error:  # what it raises depends on how it was built
-        raise ImageError('unknown encoding', f'{_unknown(message.encoding)} (cv_bridge is '
+        raise ImageError('unknown encoding', f'{unknown_encoding(message.encoding)} (cv_bridge is '
                          f'installed and says: {error})') from error
-
-
-def _unknown(encoding: str) -> str:
-    return (f'image has encoding {encoding!r}, expected one of {", ".join(ENCODINGS)}: set the '
-            'camera to one of these, or install cv_bridge (ros-$ROS_DISTRO-cv-bridge), which '
-            'knows more')
