@@ -47,7 +47,7 @@ class Frames:
 
     def _from_files(self) -> Iterator[np.ndarray]:
         for file in self._files:
-            yield _read_image(file)
+            yield read_image(file)
 
     def _from_video(self) -> Iterator[np.ndarray]:
         capture = cv2.VideoCapture(str(self.path))
@@ -77,15 +77,16 @@ def open_frames(path: str | Path, fps: Optional[float] = None) -> Frames:
 
 
 def _open_folder(path: Path, fps: Optional[float]) -> Frames:
-    files = _images_in(path) or _images_in(path / 'img')
+    files = images_in(path) or images_in(path / 'img')
     if not files:
         raise FramesError(f'no frame in the folder {path} (nor in its img/): expected files '
                           f'ending in {", ".join(IMAGE_SUFFIXES)}')
-    height, width = _read_image(files[0]).shape[:2]
+    height, width = read_image(files[0]).shape[:2]
     return Frames(path, files, fps or FOLDER_FPS, (width, height), len(files))
 
 
-def _images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
+    """Images directly in a folder, in their natural order; none if there is no such folder."""
     if not folder.is_dir():
         return []
     found = (f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
@@ -98,7 +99,12 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(p), p) if p.isdecimal() else (1, 0, p.lower()) for p in parts if p]
 
 
-def _read_image(file: Path) -> np.ndarray:
+def read_image(file: Path) -> np.ndarray:
+    """
+    Decode an image file: uint8 (height, width, 3), BGR.
+
+    :raises FramesError: it is no image.
+    """
     # Not cv2.imread: it writes warnings of its own, and fails on some file names on Windows.
     data = np.frombuffer(file.read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
@@ -132,6 +138,19 @@ def read_boxes(path: str | Path) -> np.ndarray:
         of no size). A fifth value, a score, is allowed and left out; lines from # on are comments.
     :raises FramesError: no file, no line, or a line that is not a box.
     """
+    boxes = read_rows(path)[:, :4]
+    absent = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
+    boxes[absent] = np.nan
+    return boxes
+
+
+def read_rows(path: str | Path) -> np.ndarray:
+    """
+    Read a box file as it stands: ``x,y,w,h`` or ``x,y,w,h,score`` a line.
+
+    :returns: float64 (n, 5), nan where the file says so and where there is no score.
+    :raises FramesError: as ``read_boxes``.
+    """
     path = Path(path).expanduser()
     try:
         lines = path.read_text(encoding='utf-8').splitlines()
@@ -141,10 +160,7 @@ def read_boxes(path: str | Path) -> np.ndarray:
             for number, line in enumerate(lines, 1) if line.split('#')[0].strip()]
     if not rows:
         raise FramesError(f'the box file {path} is empty: expected one x,y,w,h a line')
-    boxes = np.array(rows, np.float64)
-    absent = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
-    boxes[absent] = np.nan
-    return boxes
+    return np.array([row if len(row) == 5 else [*row, math.nan] for row in rows], np.float64)
 
 
 def _row(line: str, where: str) -> list[float]:
@@ -157,7 +173,7 @@ def _row(line: str, where: str) -> list[float]:
     if len(values) not in (4, 5):
         raise FramesError(f'{where}: {line.strip()!r} has {len(values)} values, expected '
                           'x,y,w,h (top-left corner and size; corners and polygons are not read)')
-    return values[:4]
+    return values
 
 
 def parse_box(text: str) -> Box:
@@ -167,7 +183,7 @@ def parse_box(text: str) -> Box:
     :raises FramesError: not four finite numbers, or no size.
     """
     values = _row(text, 'box')
-    if len(re.split(r'[,;\s]+', text.strip())) != 4 or not all(map(math.isfinite, values)):
+    if len(values) != 4 or not all(map(math.isfinite, values)):
         raise FramesError(f'box {text!r}: expected four finite numbers x,y,w,h in pixels')
     if values[2] <= 0 or values[3] <= 0:
         raise FramesError(f'box {text!r} has no size: expected x,y,w,h with w and h above 0')
