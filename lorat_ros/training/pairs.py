@@ -10,8 +10,9 @@ its image.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,9 @@ import numpy as np
 from lorat_ros.tracking.crops import window_side
 from lorat_ros.tracking.kestrel import cover_of_cells, STRIDE
 from lorat_ros.training import augment, compose
-from lorat_ros.training.pool import Item, outline_of_box, Pool
+from lorat_ros.training.items import Item, outline_of_box
+from lorat_ros.training.pool import Pool
+from lorat_ros.training.store import PictureError, TRIES
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,14 @@ class PairSampler:
     def __init__(self, pool: Pool, config: PairConfig | None = None) -> None:
         self.pool, self.config = pool, config or PairConfig()
         self.rng = np.random.default_rng()
-        self.masked = [item for items in (*pool.stills.values(),
-                                          *(clip[::4] for clip in pool.clips.values()))
-                       for item in items if item.mask is not None]
+        self.masked = pool.masked()
+        # The root keeps one large source from drowning the others.
+        self._groups = {id(groups): (list(groups.values()), np.cumsum(
+            [np.sqrt(len(g)) * pool.weights.get(n, 1.0) for n, g in groups.items()]))
+            for groups in (pool.clips, pool.stills, pool.tracks)}
         kinds = {'clip': bool(pool.clips), 'tracked': bool(pool.tracks),
-                 'still': bool(pool.stills), 'paste': bool(self.masked),
-                 'texture': bool(pool.images)}
+                 'still': bool(pool.stills), 'paste': bool(len(self.masked)),
+                 'texture': bool(len(pool.images))}
         share = np.array([getattr(self.config, k) * usable for k, usable in kinds.items()])
         if share.sum() <= 0:
             raise ValueError('the pool holds nothing for the kinds of pair that are asked for: '
@@ -76,13 +81,20 @@ class PairSampler:
         self.makers = {'clip': self._from_clip, 'tracked': self._from_track,
                        'still': self._from_still, 'texture': self._from_texture}
 
-    def _pick(self, items: list) -> object:
+    def _pick(self, items: Sequence) -> Any:
         return items[int(self.rng.integers(len(items)))]
 
-    def _pick_group(self, groups: dict[str, list]) -> list:
-        # The root keeps one large source from drowning the others.
-        weight = np.sqrt([len(g) for g in groups.values()])
-        return list(groups.values())[int(self.rng.choice(len(weight), p=weight / weight.sum()))]
+    def _pick_group(self, groups: dict[str, Sequence]) -> Sequence:
+        members, heap = self._groups[id(groups)]
+        return members[int(np.searchsorted(heap / heap[-1], self.rng.random(), side='right'))]
+
+    def _cut_out(self) -> Item:
+        """An object with a mask; a mask that is missing or far too small is passed over."""
+        for _ in range(TRIES):
+            if (item := self._pick(self.masked)).mask is not None:
+                return item
+        raise PictureError(f'{TRIES} objects in a row lack the mask that their labels speak of, '
+                           'or it is under 8 pixels: check the PNG files of the masks')
 
     def _from_clip(self) -> tuple[Item, Item]:
         return self._two_frames(self._pick_group(self.pool.clips))
@@ -90,7 +102,7 @@ class PairSampler:
     def _from_track(self) -> tuple[Item, Item]:
         return self._two_frames(self._pick(self._pick_group(self.pool.tracks)))
 
-    def _two_frames(self, clip: list[Item]) -> tuple[Item, Item]:
+    def _two_frames(self, clip: Sequence[Item]) -> tuple[Item, Item]:
         first = int(self.rng.integers(len(clip)))
         gap = int(self.rng.integers(-self.config.frame_gap, self.config.frame_gap + 1))
         return clip[first], clip[int(np.clip(first + gap, 0, len(clip) - 1))]
@@ -156,9 +168,9 @@ class PairSampler:
     def _stranger(self, item: Item, view: tuple[np.ndarray, np.ndarray]
                   ) -> tuple[Item, np.ndarray]:
         """Something else where the target would be: another object, or another scene."""
-        if self.masked and self.rng.random() < 0.6:
-            other = self._pick(self.masked)
-            if other.image is not item.image:
+        if len(self.masked) and self.rng.random() < 0.6:
+            other = self._cut_out()
+            if not other.shares_image(item):
                 return other, self._warp_of(other.outline, True, 0.0, 1.0, 0.0)[0]
         image = self._pick(self.pool.images)
         return Item(image, item.box, item.outline), view[0]
@@ -196,7 +208,7 @@ class PairSampler:
                 image = self._pick(self.pool.images)
             crop = compose.backdrop(image, size, rng)
             for _ in range(int(rng.integers(0, 3)) if number else 0):
-                compose.paste_elsewhere(crop, self._pick(self.masked), box, rng)
+                compose.paste_elsewhere(crop, self._cut_out(), box, rng)
             if not (number and absent):
                 compose.paste(crop, item, warp, rng)
             crops.append(crop)
@@ -211,7 +223,7 @@ class PairSampler:
         if kind == 'paste':
             pair = self._from_clip() if self.pool.clips and rng.random() < 0.4 else ()
             if not pair or any(i.mask is None for i in pair):
-                pair = (self._pick(self.masked),) * 2
+                pair = (self._cut_out(),) * 2
             views = self._views(*pair)
             template, search = self._pasted(views, pair, absent)
         else:

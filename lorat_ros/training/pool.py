@@ -1,13 +1,15 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-A pool of training images in memory: stills and clips, with boxes and masks where they exist.
+A pool of training images: stills and clips, with boxes and masks where they exist.
 
-Layout of the folder (docs/training.md says it at length)::
+Layout of the folder (docs/data.md says it at length)::
 
     stills/SOURCE/NNNNN.jpg      NNNNN.png beside it: mask, 0 background, k object k
     stills/SOURCE/boxes.csv      file,label,class,x,y,w,h   (class 'mask': box of mask label k)
     clips/NAME/NNNNN.jpg         masks/NNNNN.png and boxes.csv (x,y,w,h a frame) where labelled
+
+Pictures stay on disk until they are drawn (lorat_ros.training.store).
 """
 from __future__ import annotations
 
@@ -19,166 +21,188 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lorat_ros.boxes import Box
+from lorat_ros.training.footage import (clean_boxes, DataError, FileClip, frame_names, Notes,
+                                        StillSet)
+from lorat_ros.training.items import (item_from_mask, Item, mask_decides, outline_of_box,
+                                      Shelf)
+from lorat_ros.training.store import Chain, PictureError, Pictures, size_of_file, Store
+
+__all__ = ['Item', 'item_from_mask', 'outline_of_box', 'Pool', 'PoolError', 'read_images',
+           'read_pool']
 
 
-class PoolError(ValueError):
+class PoolError(DataError):
     """A training folder that cannot be used; the message says why and what to do."""
-
-
-@dataclass
-class Item:
-    """One labelled object in one image."""
-
-    image: np.ndarray                 # (height, width, 3) uint8 BGR
-    box: Box                          # (x, y, w, h) pixels
-    outline: np.ndarray               # (points, 2) float32 pixels; what a rotation turns
-    mask: np.ndarray | None = None    # (height, width) uint8, 0 or 255; None: only the box
 
 
 @dataclass
 class Pool:
     """Everything that pairs are drawn from."""
 
-    stills: dict[str, list[Item]] = field(default_factory=dict)   # by source
-    clips: dict[str, list[Item]] = field(default_factory=dict)    # by name, in order of time
-    tracks: dict[str, list[list[Item]]] = field(default_factory=dict)   # self-labelled, by clip
-    images: list[np.ndarray] = field(default_factory=list)        # every image, labelled or not
+    stills: dict[str, Sequence[Item]] = field(default_factory=dict)   # by source
+    clips: dict[str, Sequence[Item]] = field(default_factory=dict)    # by name, in order of time
+    tracks: dict[str, list[Sequence[Item]]] = field(default_factory=dict)   # self-labelled
+    images: Sequence[np.ndarray] = field(default_factory=Chain)   # every image, labelled or not
+    weights: dict[str, float] = field(default_factory=dict)   # of a source or clip, if not 1
+    store: Store | None = None
+
+    def masked(self) -> Sequence[Item]:
+        """Objects that can be cut out: all stills' and every fourth frame's of clips."""
+        groups = (*self.stills.values(), *(clip[::4] for clip in self.clips.values()))
+        return Chain(group.with_masks() if isinstance(group, Shelf)
+                     else [item for item in group if item.mask is not None] for group in groups)
+
+    def add_clip(self, clip: FileClip, weight: float = 1.0) -> None:
+        """Take a clip in: its labelled frames to pair, all its frames as pictures."""
+        name = self._free_name(clip.name, clip.pictures.folder, self.clips)
+        if len(shelf := clip.shelf()):
+            self.clips[name] = shelf
+            self.weights[name] = weight
+        self.images.append(clip.pictures)
+
+    def add_stills(self, stills: StillSet, weight: float = 1.0) -> None:
+        """Take a set of stills in."""
+        name = self._free_name(stills.name, stills.pictures.folder, self.stills)
+        if len(shelf := stills.shelf()):
+            self.stills[name] = shelf
+            self.weights[name] = weight
+        self.images.append(stills.pictures)
+
+    def _free_name(self, name: str, folder: str, taken: dict) -> str:
+        return f'{Path(folder).parents[1].name}/{name}' if name in taken else name
+
+    def fill(self, progress: Callable[[Iterable], Iterable] = lambda items: items) -> None:
+        """Read pictures beforehand, as many as there is room for."""
+        for number in progress(range(len(self.images))):
+            if self.store is None or self.store.full:
+                break
+            self.images[number]
 
 
-def outline_of_box(box: Sequence[float]) -> np.ndarray:
-    """
-    Points of an octagon inside a box, (8, 2) float32.
-
-    Nothing is known of the object's shape; the corners would make a rotated box far too large,
-    an inscribed ellipse a little too small: the octagon's diagonals reach between the two.
-    """
-    x, y, w, h = box
-    angle = np.arange(8) * np.pi / 4
-    reach = np.where(np.arange(8) % 2, 1.12, 1.0)
-    unit = np.stack([np.cos(angle), np.sin(angle)], 1) * reach[:, None]
-    return (unit * (w / 2, h / 2) + (x + w / 2, y + h / 2)).astype(np.float32)
-
-
-def item_from_mask(image: np.ndarray, mask: np.ndarray, smallest: float = 8.0) -> Item | None:
-    """Make an object of a binary mask (height, width); None if it is under ``smallest`` pixels."""
-    mask = (mask > 0).astype(np.uint8) * 255
-    points = cv2.findNonZero(mask)
-    if points is None:
-        return None
-    x, y, w, h = cv2.boundingRect(points)
-    if min(w, h) < smallest:
-        return None
-    hull = cv2.convexHull(points).reshape(-1, 2).astype(np.float32) + 0.5
-    return Item(image, (float(x), float(y), float(w), float(h)), hull, mask)
-
-
-def _read_image(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise PoolError(f'{path} cannot be read as an image: remove it or write it anew')
-    return image
-
-
-def _read_mask(path: Path) -> np.ndarray | None:
+def _mask_file(path: Path) -> np.ndarray | None:
     # Asked first: OpenCV prints a warning for every file that is not there.
     return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
 
 
-def _read_stills(folder: Path) -> tuple[list[Item], list[np.ndarray]]:
-    rows: dict[str, list[dict[str, str]]] = {}
+def pool_stills(folder: Path, store: Store, notes: Notes) -> StillSet:
+    """Find the stills of one source: the folder's jpg files, as its boxes.csv labels them."""
+    names = sorted(p.name for p in folder.glob('*.jpg'))
+    number_of = {name: number for number, name in enumerate(names)}
+    owner, boxes, classes, labels = [], [], [], []
     table = folder / 'boxes.csv'
     if table.is_file():
         with table.open(newline='') as lines:
-            for row in csv.DictReader(lines):
-                rows.setdefault(row['file'], []).append(row)
-    items, images = [], []
-    for path in sorted(folder.glob('*.jpg')):
-        image = _read_image(path)
-        images.append(image)
-        labels = _read_mask(path.with_suffix('.png'))
-        for row in rows.get(path.name, []):
-            box = tuple(float(row[k]) for k in 'xywh')
-            if min(box[2:]) < 8:
-                continue
-            if row['class'] == 'mask' and labels is not None:
-                item = item_from_mask(image, labels == int(row['label']))
-            else:
-                item = Item(image, box, outline_of_box(box))
-            if item is not None:
-                items.append(item)
-    return items, images
+            for place, row in enumerate(csv.DictReader(lines), 2):
+                try:
+                    box = [float(row[k]) for k in 'xywh']
+                    label, number = int(row['label']), number_of[row['file']]
+                except KeyError:
+                    notes.counts['without picture'] += 1      # dropped from the pool on purpose
+                    continue
+                except (TypeError, ValueError):
+                    raise PoolError(f'{table}, line {place}: {list(row.values())}, expected '
+                                    'file,label,class,x,y,w,h with numbers: correct it') from None
+                if np.isfinite(box).all() and min(box[2:]) > 0:
+                    owner.append(number)
+                    boxes.append(box)
+                    classes.append(row['class'])
+                    labels.append(label)
+    masked = np.array([c == 'mask' and k > 0 and (folder / names[n]).with_suffix('.png').is_file()
+                       for n, c, k in zip(owner, classes, labels)], bool)
+
+    def mask_of(row: int) -> np.ndarray | None:
+        found = _mask_file((folder / names[owner[row]]).with_suffix('.png'))
+        return None if found is None else found == labels[row]
+    return StillSet(folder.name, Pictures(store, folder, names), np.array(owner, np.int64),
+                    np.array(boxes, np.float64).reshape(-1, 4), classes, mask_of, masked)
+
+
+def pool_clip(folder: Path, store: Store, notes: Notes) -> FileClip:
+    """Find the frames of one clip, with boxes (and masks) where it is labelled."""
+    names = [name for name in frame_names(folder) if name.endswith('.jpg')]
+    table = folder / 'boxes.csv'
+    boxes = np.full((len(names), 4), np.nan)
+    masked = np.zeros(len(names), bool)
+    if table.is_file() and names:
+        known = np.genfromtxt(table, delimiter=',', ndmin=2)
+        if known.shape[1] != 4:
+            raise PoolError(f'{table} has {known.shape[1]} columns, expected x,y,w,h a line')
+        if len(known) != len(names):
+            notes.say(folder.name, f'{len(names)} frames and {len(known)} boxes: the first '
+                                   f'{min(len(names), len(known))} of both belong together')
+        known = known[:len(names)]
+        boxes[:len(known)] = clean_boxes(known, size_of_file(str(folder / names[0])),
+                                         folder.name, notes)
+        masked = np.array([(folder / 'masks' / f'{n:05d}.png').is_file()
+                           for n in range(len(names))])
+    return FileClip(folder.name, Pictures(store, folder, names), boxes,
+                    lambda n: _mask_file(folder / 'masks' / f'{n:05d}.png'), masked)
 
 
 def read_images(folder: Path) -> list[np.ndarray]:
     """Read all frames of a clip in order of their names, (height, width, 3) uint8 BGR each."""
-    return [_read_image(p) for p in sorted(folder.glob('*.jpg'))]
+    pictures = Pictures(Store(0), folder, sorted(p.name for p in folder.glob('*.jpg')))
+    return [pictures.picture(number).image for number in range(len(pictures))]
 
 
-def _read_clip(folder: Path) -> tuple[list[Item], list[np.ndarray]]:
-    images = read_images(folder)
-    table = folder / 'boxes.csv'
-    if not table.is_file():
-        return [], images
-    items = []
-    boxes = np.genfromtxt(table, delimiter=',', ndmin=2)
-    for number, (image, box) in enumerate(zip(images, boxes)):
-        if not np.all(np.isfinite(box)) or min(box[2:]) < 6:
-            continue
-        mask = _read_mask(folder / 'masks' / f'{number:05d}.png')
-        item = None if mask is None else item_from_mask(image, mask, 6)
-        box = tuple(float(v) for v in box)
-        # A clip's own box decides: the mask may hold parts that the box leaves out on purpose.
-        if item is None or abs(item.box[2] * item.box[3] / (box[2] * box[3]) - 1) > 0.15:
-            item = Item(image, box, outline_of_box(box))
-        items.append(item)
-    return items, images
-
-
-def _read_tracks(path: Path, images: list[np.ndarray]) -> list[list[Item]]:
+def _read_tracks(path: Path, pictures: Pictures) -> list[Shelf]:
     """Tracks of one clip, as lorat_ros.training.selflabel writes them."""
-    tracks: dict[int, list[Item]] = {}
+    tracks: dict[int, list[list[float]]] = {}
     with path.open(newline='') as lines:
         for row in csv.DictReader(lines):
-            box = tuple(float(row[k]) for k in 'xywh')
             tracks.setdefault(int(row['track']), []).append(
-                Item(images[int(row['frame'])], box, outline_of_box(box)))
-    return list(tracks.values())
+                [float(row[k]) for k in ('frame', *'xywh')])
+    return [Shelf(pictures, rows[:, 0], rows[:, 1:], mask_decides)
+            for rows in map(np.array, tracks.values())]
+
+
+def pool_folders(folder: Path) -> list[Path]:
+    """The folders of stills and of clips in a pool, in order."""
+    return [p for kind in ('stills', 'clips') for p in sorted((folder / kind).glob('*'))
+            if p.is_dir()]
+
+
+def add_folder(pool: Pool, folder: Path, notes: Notes, tracks: Path | None = None,
+               weight: float = 1.0) -> None:
+    """Take one folder of ``pool_folders`` into a pool."""
+    if folder.parent.name == 'stills':
+        pool.add_stills(pool_stills(folder, pool.store, notes), weight)
+        return
+    clip = pool_clip(folder, pool.store, notes)
+    found = tracks / f'{folder.name}.csv' if tracks else None
+    if found and found.is_file() and (known := _read_tracks(found, clip.pictures)):
+        pool.tracks[folder.name] = known
+    pool.add_clip(clip, weight)
 
 
 def read_pool(folder: Path | str, leave_out: Iterable[str] = (), only_clips: Iterable[str] = (),
               tracks: Path | None = None,
-              progress: Callable[[Iterable], Iterable] = lambda items: items) -> Pool:
+              progress: Callable[[Iterable], Iterable] = lambda items: items,
+              store: Store | None = None) -> Pool:
     """
-    Read a training folder into memory (about 300 kB an image of 400 pixels).
+    Find out what is in a training folder and read as many images as there is room for.
 
     :param folder: holds ``stills/`` and ``clips/`` (either may be missing).
     :param leave_out: names of clips or still sources that are not read (held out).
     :param only_clips: read these clips and nothing else (to validate on what was held out).
     :param tracks: folder of self-labelled tracks, one CSV a clip.
-    :param progress: wraps the list of folders, for a progress bar.
+    :param progress: wraps the list of images that are read, for a progress bar.
+    :param store: keeps the images; about 300 kB an image of 400 pixels.
     :raises PoolError: nothing to learn from, or an image that cannot be read.
     """
     folder, leave_out, only = Path(folder), set(leave_out), set(only_clips)
-    sources = [p for kind in ('stills', 'clips') for p in sorted((folder / kind).glob('*'))
-               if p.is_dir() and p.name not in leave_out]
+    sources = [p for p in pool_folders(folder) if p.name not in leave_out]
     if only:
         sources = [p for p in sources if p.parent.name == 'clips' and p.name in only]
-    pool = Pool()
-    for source in progress(sources):
-        if source.parent.name == 'stills':
-            items, images = _read_stills(source)
-            shelf = pool.stills
-        else:
-            items, images = _read_clip(source)
-            shelf = pool.clips
-            found = tracks / f'{source.name}.csv' if tracks else None
-            if found and found.is_file() and (known := _read_tracks(found, images)):
-                pool.tracks[source.name] = known
-        if items:
-            shelf[source.name] = items
-        pool.images += images
-    if not pool.images:
+    pool, notes = Pool(store=store or Store()), Notes()
+    try:
+        for source in sources:
+            add_folder(pool, source, notes, tracks)
+        pool.fill(progress)
+    except PictureError as error:
+        raise PoolError(str(error)) from None
+    if not len(pool.images):
         raise PoolError(f'{folder} holds no images under stills/SOURCE/*.jpg or clips/NAME/*.jpg: '
-                        'give the folder of a training pool (docs/training.md)')
+                        'give the folder of a training pool, or make one of your data with '
+                        '`lorat data` (docs/data.md)')
     return pool
