@@ -25,6 +25,7 @@ COMMANDS = MappingProxyType({
     'import': ('lorat_ros.tools.import_checkpoint',
                "make a model of a published tracker's checkpoint"),
     'demo': ('lorat_ros.tools.demo', 'watch a real ROS 2 graph follow a target'),
+    'data': ('lorat_ros.tools.data', 'make training data of recordings and data sets'),
     'train': ('lorat_ros.tools.train', 'train a model from images and clips'),
 })
 

@@ -13,7 +13,8 @@ from typing import NamedTuple, Optional, Protocol
 import numpy as np
 
 from lorat_ros.training.items import box_decides, mask_decides, Shelf
-from lorat_ros.training.store import (Picture, PictureError, Pictures, shrunk_size, size_of_file)
+from lorat_ros.training.store import (Picture, PictureError, Pictures, shrunk_size,
+                                      size_of_file, Store)
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 SMALLEST_MOVING, SMALLEST_STILL = 6.0, 8.0      # pixels of the shorter side, after shrinking
@@ -39,6 +40,18 @@ class Notes:
         """Note that something was left out as a whole."""
         self.counts['refused'] += 1
         self.say(where, f'left out: {why}')
+
+
+@dataclass
+class Reading:
+    """How data is to be read."""
+
+    store: Store
+    longest: Optional[int] = 400       # pixels of a picture's longer side; None: as it is
+    image_topic: Optional[str] = None  # of a bag, where it has several
+    truth_topic: Optional[str] = None
+    target: Optional[str] = None       # the id in detections; None: each id is a clip
+    tolerance: float = 0.02            # seconds between an image's stamp and its box's
 
 
 class Shot(NamedTuple):

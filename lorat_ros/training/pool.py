@@ -31,6 +31,9 @@ __all__ = ['Item', 'item_from_mask', 'outline_of_box', 'Pool', 'PoolError', 'rea
            'read_pool']
 
 
+USUAL_BYTES = 300_000        # of an image of 400 pixels
+
+
 class PoolError(DataError):
     """A training folder that cannot be used; the message says why and what to do."""
 
@@ -72,11 +75,18 @@ class Pool:
         return f'{Path(folder).parents[1].name}/{name}' if name in taken else name
 
     def fill(self, progress: Callable[[Iterable], Iterable] = lambda items: items) -> None:
-        """Read pictures beforehand, as many as there is room for."""
-        for number in progress(range(len(self.images))):
-            if self.store is None or self.store.full:
+        """
+        Read everything beforehand, if there is room for it.
+
+        A part of a large set would be read again and again anyhow: it is left on disk.
+        """
+        if self.store is None or len(self.images) * USUAL_BYTES > self.store.room:
+            return
+        everything = Chain([*self.stills.values(), *self.clips.values(), self.images])
+        for number in progress(range(len(everything))):
+            if self.store.full:
                 break
-            self.images[number]
+            everything[number]
 
 
 def _mask_file(path: Path) -> np.ndarray | None:
@@ -159,7 +169,7 @@ def _read_tracks(path: Path, pictures: Pictures) -> list[Shelf]:
 def pool_folders(folder: Path) -> list[Path]:
     """The folders of stills and of clips in a pool, in order."""
     return [p for kind in ('stills', 'clips') for p in sorted((folder / kind).glob('*'))
-            if p.is_dir()]
+            if p.is_dir() and not p.name.startswith('.')]
 
 
 def add_folder(pool: Pool, folder: Path, notes: Notes, tracks: Path | None = None,
@@ -180,13 +190,13 @@ def read_pool(folder: Path | str, leave_out: Iterable[str] = (), only_clips: Ite
               progress: Callable[[Iterable], Iterable] = lambda items: items,
               store: Store | None = None) -> Pool:
     """
-    Find out what is in a training folder and read as many images as there is room for.
+    Find out what is in a training folder, and read it if there is room for all of it.
 
     :param folder: holds ``stills/`` and ``clips/`` (either may be missing).
     :param leave_out: names of clips or still sources that are not read (held out).
     :param only_clips: read these clips and nothing else (to validate on what was held out).
     :param tracks: folder of self-labelled tracks, one CSV a clip.
-    :param progress: wraps the list of images that are read, for a progress bar.
+    :param progress: wraps the list of objects and images that are read, for a progress bar.
     :param store: keeps the images; about 300 kB an image of 400 pixels.
     :raises PoolError: nothing to learn from, or an image that cannot be read.
     """

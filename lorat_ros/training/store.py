@@ -117,7 +117,7 @@ def size_of_file(path: str) -> tuple[int, int]:
 class Store:
     """Keeps what is dear to make, up to a number of bytes; threads may share it."""
 
-    def __init__(self, megabytes: float = 2000.0) -> None:
+    def __init__(self, megabytes: float = 3000.0) -> None:
         self.room = int(megabytes * 1e6)
         self._held: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._pinned: dict[Hashable, tuple[Any, int]] = {}
@@ -132,7 +132,7 @@ class Store:
     @property
     def full(self) -> bool:
         """Whether filling it beforehand should end: the rest is for what comes later."""
-        return self._bytes > 0.7 * self.room
+        return self._bytes > 0.9 * self.room
 
     def pin(self, shares: int) -> None:
         """
