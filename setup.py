@@ -57,7 +57,8 @@ setup(
         'import': ['torch>=2.6', 'onnx>=1.16', 'onnx_ir', 'onnxscript', 'safetensors'],
         'train': ['torch>=2.6', 'onnx>=1.16', 'onnx_ir', 'onnxscript', 'matplotlib',
                   'rosbags>=0.11'],
-        'test': ['pytest>=7,<8.4', 'pytest-timeout', 'hypothesis'],
+        'vot': ['vot-trax>=4.0'],
+        'test': ['pytest>=7,<8.4', 'pytest-timeout', 'hypothesis', 'got10k', 'six'],
     },
     zip_safe=False,
     entry_points={

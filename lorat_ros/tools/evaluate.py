@@ -1,179 +1,164 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``lorat evaluate``: one-pass evaluation of a model on a folder of sequences with truth."""
+"""``lorat evaluate``: one-pass evaluation of models on a folder of sequences with truth."""
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Optional
 
 import cv2
-import numpy as np
-from tqdm import tqdm
 
-from lorat_ros.boxes import Box, BoxError, centre_distance_xywh, iou_xywh, success_auc
+from lorat_ros.boxes import BoxError
 from lorat_ros.engines.session import ENGINE_NAMES, EngineError, PRECISION_NAMES
 from lorat_ros.models.bundle import BundleError
-from lorat_ros.tools.frames import (first_box, Frames, FramesError, open_frames, read_boxes,
-                                    TRUTH_NAME)
-from lorat_ros.tracking.tracker import load_tracker, Tracker
+from lorat_ros.tools.evaluate_figures import ABSENT
+from lorat_ros.tools.evaluate_plots import can_plot, MISSING, write_plots
+from lorat_ros.tools.evaluate_report import assess, report_of, text_of, Verdict
+from lorat_ros.tools.evaluate_run import Entry, identity, read_entry, run_model, Shelf
+from lorat_ros.tools.evaluate_sheets import worst, write_sheet
+from lorat_ros.tools.frames import FramesError
+from lorat_ros.tools.sequences import Clip, load_clip
+from lorat_ros.tools.sequences_layouts import EXPECTED, find_sources, LAYOUTS
+from lorat_ros.tracking.tracker import load_tracker
 
 HELP = 'measure a model on sequences with known truth'
-COLUMNS = ('frames', 'AUC', 'P20', 'AO', 'SR50', 'SR75', 'ms')
-
-
-@dataclass(frozen=True)
-class Figures:
-    """
-    What one sequence, or the mean over several, came to. Shares in percent.
-
-    AUC (OTB success): mean over the thresholds 0, 0.05 … 1 of the share of frames with more
-    overlap; P20 (OTB precision): share of frames whose centre is at most 20 pixels off. Both
-    count the first frame, whose box was given. AO, SR50, SR75 (GOT-10k): mean overlap, share of
-    frames over 0.5 and 0.75, without the first frame. Frames without truth count for nothing.
-    """
-
-    frames: int
-    AUC: float
-    P20: float
-    AO: float
-    SR50: float
-    SR75: float
-    ms: float          # CPU milliseconds of update(), median over frames
-
-
-def measure(boxes: np.ndarray, truth: np.ndarray, cpu_ms: Sequence[float]) -> Figures:
-    """
-    Judge the boxes of one sequence.
-
-    :param boxes: (n, 4) xywh; row 0 is the given box.
-    :param truth: (n, 4) xywh, nan where the target is absent.
-    :param cpu_ms: of every update.
-    """
-    known = np.isfinite(truth).all(1)
-    known[0] = True
-    overlaps = iou_xywh(boxes, truth)
-    near = np.nan_to_num(centre_distance_xywh(boxes, truth), nan=np.inf) <= 20
-    after = overlaps[1:][known[1:]]
-    return Figures(len(truth), 100 * success_auc(overlaps[known]), 100 * float(near[known].mean()),
-                   *(100 * float(np.mean(v)) if len(after) else float('nan')
-                     for v in (after, after > 0.5, after > 0.75)),
-                   float(np.median(cpu_ms)) if len(cpu_ms) else float('nan'))
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the tracker said in one sequence of n frames."""
-
-    boxes: np.ndarray         # (n, 4) xywh; row 0 is the given box
-    scores: np.ndarray        # (n,); of row 0: nan
-    cpu_ms: list[float]       # (n - 1,)
-
-
-def run_sequence(tracker: Tracker, frames: Frames, box: Box, length: int) -> Run:
-    """Track ``length`` frames from the first one."""
-    boxes, scores, cpu = [box], [np.nan], []
-    for number, image in zip(range(length), frames):
-        if number == 0:
-            tracker.init(image, box)
-            continue
-        start = time.process_time()
-        result = tracker.update(image)
-        cpu.append(1e3 * (time.process_time() - start))
-        boxes.append(result.box)
-        scores.append(result.score)
-    return Run(np.array(boxes), np.array(scores), cpu)
-
-
-def roc_area(scores: np.ndarray, good: np.ndarray) -> float:
-    """
-    Chance that a good frame has a higher score than a bad one, ties at half; nan without both.
-
-    :param scores: (n,).
-    :param good: (n,) bool.
-    """
-    right, wrong = scores[good], np.sort(scores[~good])
-    if not len(right) or not len(wrong):
-        return float('nan')
-    below = [np.searchsorted(wrong, right, side) for side in ('left', 'right')]
-    return float((sum(below) / 2 / len(wrong)).mean())
-
-
-def find_sequences(folder: Path) -> list[Path]:
-    """
-    Folders with a groundtruth.txt, in ``folder`` or being it.
-
-    :raises FramesError: there is none.
-    """
-    found = sorted(p.parent for p in (*folder.glob(TRUTH_NAME), *folder.glob(f'*/{TRUTH_NAME}')))
-    if not found:
-        raise FramesError(f'{folder} holds no sequence: expected folders with {TRUTH_NAME} and '
-                          'frames beside it or in img/')
-    return found
-
-
-def evaluate(tracker: Tracker, sequences: Sequence[Path]) -> tuple[dict[str, Figures], float]:
-    """
-    Figures of every sequence by name, and the ROC area of the score in [0, 1].
-
-    The area says how well the score tells frames with overlap over 0.5 from those with none,
-    over all frames of all sequences.
-    """
-    results, overlaps, scores = {}, [], []
-    for path in tqdm(sequences, 'evaluating', unit='sequence'):
-        truth, frames = read_boxes(path / TRUTH_NAME), open_frames(path)
-        length = min(len(truth), len(frames))
-        box = first_box(truth, str(path / TRUTH_NAME))
-        said = run_sequence(tracker, frames, box, length)
-        results[path.name] = measure(said.boxes, truth[:length], said.cpu_ms)
-        known = np.isfinite(truth[:length]).all(1) & np.isfinite(said.scores)
-        overlaps.append(iou_xywh(said.boxes, truth[:length])[known])
-        scores.append(said.scores[known])
-    overlap = np.concatenate(overlaps)
-    clear = (overlap > 0.5) | (overlap == 0)
-    return results, roc_area(np.concatenate(scores)[clear], overlap[clear] > 0.5)
-
-
-def mean_of(results: dict[str, Figures]) -> Figures:
-    """Mean over sequences; frames are added up."""
-    rows = np.array([[getattr(f, c) for c in COLUMNS[1:]] for f in results.values()])
-    return Figures(sum(f.frames for f in results.values()), *np.nanmean(rows, 0).tolist())
+JSON_NAME = 'evaluation.json'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the subcommand."""
-    parser.add_argument('folder', type=Path, help=f'sequences: folders with {TRUTH_NAME} (x,y,w,h '
-                        'a line, nan where absent) and frames beside it or in img/')
-    parser.add_argument('--model', help='name or folder of a bundle (default: the shipped one)')
+    parser.add_argument('folder', type=Path, help=f'sequences: {EXPECTED}')
+    parser.add_argument('--layout', default='auto', choices=('auto', *LAYOUTS),
+                        help='how the folder is laid out (default: what it looks like)')
+    parser.add_argument('--only', metavar='A,B', help='only the sequences of these names')
+    parser.add_argument('--model', action='append', metavar='M', help='name or folder of a '
+                        'bundle; may be repeated (default: the shipped one)')
+    parser.add_argument('--boxes', action='append', default=[], type=Path, metavar='FOLDER',
+                        help='score what another tracker left in FOLDER/SEQUENCE.txt, '
+                        'x,y,w,h[,score] a line; may be repeated; without --model nothing is run')
     parser.add_argument('--engine', default='auto', choices=ENGINE_NAMES)
     parser.add_argument('--precision', default='auto', choices=PRECISION_NAMES)
     parser.add_argument('--threads', type=int, default=1, help='CPU threads (default: 1)')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures here')
+    parser.add_argument('--results', type=Path, metavar='FOLDER', help='keep the boxes in '
+                        'FOLDER/MODEL/SEQUENCE.txt, x,y,w,h,score a line')
+    parser.add_argument('--reuse', action='store_true', help='do not run again what the same '
+                        'model has left in --results, for example before an interruption')
+    parser.add_argument('--absent', choices=tuple(ABSENT), help='whether frames without target '
+                        'are skipped or count as missed in success and precision (default: as '
+                        "the layout's benchmark has it)")
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures here')
+    parser.add_argument('--output', type=Path, metavar='FOLDER', help=f'write {JSON_NAME}, '
+                        'success and precision plots and sheets of the worst moments here')
+    parser.add_argument('--worst', type=int, default=5, metavar='N', help='of how many sequences '
+                        'there are sheets for every model (default: %(default)s)')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the subcommand; returns the exit status (2: something cannot be read)."""
+    """Run the subcommand; returns 0, 1 (something is wrong with a sequence) or 2."""
     cv2.setNumThreads(args.threads)
     try:
-        sequences = find_sequences(args.folder.expanduser())
-        tracker = load_tracker(args.model, args.engine, args.threads, args.precision)
-        results, area = evaluate(tracker, sequences)
-    except (FramesError, BoxError, BundleError, EngineError) as error:
+        _check(args)
+        layout, clips, complaints = _read(args)
+        entries = _entries(args, clips)
+        complaints += [line for entry in entries for line in entry.complaints]
+        clips = common(clips, entries)
+        if not clips:
+            raise FramesError('no sequence is left to measure:\n' + '\n'.join(complaints))
+        absent = args.absent or LAYOUTS[layout].absent
+        verdicts = [assess(entry, clips, absent) for entry in entries]
+        print(text_of(verdicts, layout, absent))
+        report = report_of(str(args.folder), layout, absent, verdicts, complaints)
+        for path in filter(None, (args.json, args.output and args.output / JSON_NAME)):
+            path.write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')
+        if args.output:
+            _draw(args.output, verdicts, clips, args.worst)
+    except (FramesError, BoxError, BundleError, EngineError, OSError) as error:
         print(f'lorat evaluate: {error}', file=sys.stderr)
         return 2
-    print(f'{"sequence":20s}' + ''.join(f'{c:>8s}' for c in COLUMNS))
-    for name, figures in {**results, 'MEAN': mean_of(results)}.items():
-        print(f'{name[:20]:20s}{figures.frames:8d}'
-              + ''.join(f'{getattr(figures, c):8.1f}' for c in COLUMNS[1:]))
-    print(f'area under the ROC curve of the score, overlap > 0.5 against none: {100 * area:.1f}')
-    if args.json:
-        report = {'model': tracker.bundle.name, 'engine': tracker.session.engine,
-                  'score_roc_area': 100 * area,
-                  'mean': asdict(mean_of(results)),
-                  'sequences': {name: asdict(f) for name, f in results.items()}}
-        args.json.write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')
-    return 0
+    for line in complaints:
+        print(f'lorat evaluate: {line}', file=sys.stderr)
+    return 1 if complaints else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """What would be a pity to hear of after hours."""
+    if args.reuse and not args.results:
+        raise FramesError('--reuse needs --results FOLDER: that is where the boxes lie')
+    if args.output and not can_plot():
+        raise FramesError(MISSING)
+    if args.output:
+        args.output.mkdir(parents=True, exist_ok=True)
+    if args.json and not args.json.absolute().parent.is_dir():
+        raise FramesError(f'{args.json}: the folder {args.json.parent} does not exist, make it '
+                          'first')
+
+
+def _read(args: argparse.Namespace) -> tuple[str, list[Clip], list[str]]:
+    """The layout, the sequences that can be run, and what is wrong with any of them."""
+    layout, sources = find_sources(args.folder, args.layout)
+    if args.only:
+        wanted = args.only.split(',')
+        unknown = [name for name in wanted if name not in {s.name for s in sources}]
+        if unknown:
+            raise FramesError(f'--only {unknown[0]}: there is no such sequence, but '
+                              f'{", ".join(s.name for s in sources[:8])} …')
+        sources = [source for source in sources if source.name in wanted]
+    clips, complaints = [], []
+    for source in sources:
+        try:
+            clips.append(load_clip(source))
+        except FramesError as error:
+            complaints.append(f'{error} (left out)')
+            continue
+        complaints += [f'{source.name}: {doubt}' for doubt in clips[-1].doubts]
+    if not clips:
+        raise FramesError(f'none of the {len(sources)} sequences in {args.folder} can be run:\n'
+                          + '\n'.join(complaints))
+    return layout, clips, complaints
+
+
+def _entries(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Entry]:
+    """Run the models and read the boxes, in the order of the command line, models first."""
+    models: list[Optional[str]] = list(args.model or ([] if args.boxes else [None]))
+    entries: list[Entry] = []
+    for model in models:
+        tracker = load_tracker(model, args.engine, args.threads, args.precision)
+        label = apart(tracker.bundle.name, entries)
+        shelf = Shelf(args.results / label, identity(tracker)) if args.results else None
+        entries.append(run_model(tracker, label, clips, shelf, args.reuse))
+        tracker.close()
+    for folder in args.boxes:
+        folder = folder.expanduser()
+        entries.append(read_entry(folder, apart(folder.resolve().name, entries), clips))
+    return entries
+
+
+def apart(name: str, entries: Sequence[Entry]) -> str:
+    """A label that none of the entries has yet: the name, or with a number behind it."""
+    taken = {entry.label for entry in entries}
+    return next(label for label in (name, *(f'{name}-{i}' for i in range(2, len(taken) + 3)))
+                if label not in taken)
+
+
+def common(clips: Sequence[Clip], entries: Sequence[Entry]) -> list[Clip]:
+    """The sequences that every entry has: means over different ones would not compare."""
+    return [clip for clip in clips if all(clip.name in entry.runs for entry in entries)]
+
+
+def _draw(folder: Path, verdicts: Sequence[Verdict], clips: Sequence[Clip], count: int) -> None:
+    write_plots(folder, {v.entry.label: v.mean_curve for v in verdicts},
+                {v.entry.label: v.mean for v in verdicts}, len(clips))
+    by_name = {clip.name: clip for clip in clips}
+    for verdict in verdicts:
+        sheets = folder / 'worst' / verdict.entry.label
+        sheets.mkdir(parents=True, exist_ok=True)
+        for old in sheets.glob('*.jpg'):
+            old.unlink()
+        areas = [(name, figures.AUC) for name, figures in verdict.figures.items()]
+        for rank, name in enumerate(worst(areas, count), 1):
+            write_sheet(sheets / f'{rank:02d}_{name}.jpg', by_name[name], verdict.entry,
+                        verdict.judged[name])
