@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from lorat_ros.networks.unpickling import Refused, Storage, StorageKind, Unpickler
+from lorat_ros.networks.unpickling import Refused, shown, Storage, StorageKind, Unpickler
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -34,7 +34,7 @@ def _mapped(path: Path) -> mmap.mmap:
 
 def _bytes_of(count: Any, kind: StorageKind) -> int:
     if type(count) is not int or count < 0:
-        raise Refused(f'a storage has {count!r:.20} elements, expected a number of them')
+        raise Refused(f'a storage has {shown(count, 20)} elements, expected a number of them')
     return count * kind.dtype.itemsize
 
 

@@ -15,6 +15,7 @@ replaced; the one in C would reserve whatever memory a damaged file asks for.
 from __future__ import annotations
 
 import pickle
+import reprlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -64,7 +65,8 @@ def _tensor(storage: Storage, offset: int, size: tuple[int, ...], stride: tuple[
     """Lay a tensor over a storage; gradients, hooks and metadata are left out."""
     if not isinstance(storage, torch.Tensor) or storage.ndim != 1:
         raise Refused(f'a tensor is to be made of a {type(storage).__name__}, expected a storage')
-    return storage.as_strided(size, stride, offset)      # checks the bounds
+    # Within the file's storage, of which this one may be a view; the bounds are checked.
+    return storage.as_strided(size, stride, storage.storage_offset() + offset)
 
 
 def _parameter(data: torch.Tensor, *_: Any) -> torch.Tensor:
@@ -79,7 +81,7 @@ def _default_dict(*_: Any) -> dict:
 
 
 def _ordered_dict(pairs: Iterable = ()) -> OrderedDict:
-    return OrderedDict((_key(key), value) for key, value in _plain(pairs))
+    return OrderedDict((_key(key), value) for key, value in map(_plain, _plain(pairs)))
 
 
 def _size(sides: Iterable = ()) -> tuple:
@@ -91,6 +93,11 @@ def _plain(values: Any) -> Any:
     if type(values) not in (list, tuple):
         raise Refused(f'values come in a {type(values).__name__}, expected a list or tuple')
     return values
+
+
+def shown(value: Any, longest: int = 40) -> str:
+    """Write a value for an error: tuples of tuples of tuples could fill the memory with text."""
+    return f'{reprlib.repr(value):.{longest}}'
 
 
 def _key(key: Any) -> Any:
@@ -167,12 +174,12 @@ class Unpickler(pickle._Unpickler):
         """Make the storage that a pickle refers to."""
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != 'storage':
             what = pid[0] if isinstance(pid, tuple) and pid else pid
-            raise Refused(f'it refers to {what!r:.40}, expected a storage of numbers; a whole '
+            raise Refused(f'it refers to {shown(what)}, expected a storage of numbers; a whole '
                           'network was saved, not its state_dict')
         if not isinstance(pid[2], str):
             raise Refused(f'it names a storage with a {type(pid[2]).__name__}, expected text')
         if not isinstance(pid[1], StorageKind):
-            raise Refused(f'it holds a storage of {pid[1]!r:.40}, expected one of '
+            raise Refused(f'it holds a storage of {shown(pid[1])}, expected one of '
                           f'{", ".join(_ELEMENTS)}')
         return self._storage(pid[1:])
 
@@ -181,6 +188,8 @@ class Unpickler(pickle._Unpickler):
         # By identity: what compares equal to a word of the vocabulary is not one.
         if not any(function is word for word in _CALLABLE):
             raise Refused(f'it calls a {type(function).__name__}, which is no function')
+        if type(args) is not tuple:      # a tensor may claim to have any number of them
+            raise Refused(f'arguments come in a {type(args).__name__}, expected a tuple')
         self.append(function(*args, **kwargs))
 
     def load_reduce(self) -> None:

@@ -423,6 +423,42 @@ def test_a_tensor_beyond_its_storage(tmp_path, size):
         read_checkpoint(tmp_path / 'x.pth')
 
 
+STORAGE = b'(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x0ctQ'
+#: A tuple of two that are tuples of two …: short to write, endless to read out.
+ENDLESS = b')' + b'2\x86' * 60
+MANY = b'ctorch._utils\n_rebuild_tensor\n(' + STORAGE + b'K\x00J\xa0\x86\x01\x00\x85K\x00\x85tR'
+
+
+@pytest.mark.parametrize(('data', 'words'), [
+    (b'(' + ENDLESS + b'tQ.', 'it refers to'),
+    (b'(U\x07storage' + ENDLESS + b'U\x010U\x03cpuK\x0ctQ.', 'it holds a storage of'),
+    (b'(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpu' + ENDLESS + b'tQ.', 'a storage has'),
+    (b'clib.x\nY\n' + MANY + b'R.', 'arguments come in a Tensor'),
+    (b'ccollections\nOrderedDict\n(](' + MANY + b'etR.', 'values come in a Tensor')])
+def test_little_that_pretends_to_be_much_is_not_unfolded(tmp_path, data, words):
+    zipped(tmp_path / 'x.pth', b'\x80\x02' + data)
+    with pytest.raises(CheckpointError, match=words) as error:
+        read_checkpoint(tmp_path / 'x.pth')
+    assert len(str(error.value)) < 500
+
+
+def test_a_storage_that_is_a_view_of_another(tmp_path):
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, obj):
+            return obj.pid if isinstance(obj, Stored) else None
+
+    class Stored:
+        pid = ('storage', torch.FloatStorage, '0', 'cpu', 6, ('v', 2, 3))
+
+    buffer = io.BytesIO()
+    Pickler(buffer, 2).dump({'w': Call(torch._utils._rebuild_tensor, Stored(), 1, (2,), (1,))})
+    data = legacy(tmp_path / 'x', buffer.getvalue()).read_bytes()
+    values = struct.pack('<q', 6) + np.arange(6, dtype='<f4').tobytes()
+    (tmp_path / 'x').write_bytes(data.removesuffix(pickle.dumps([], 2)) + pickle.dumps(['0'], 2)
+                                 + values)
+    assert read_checkpoint(tmp_path / 'x').tensors['w'].tolist() == [3, 4]
+
+
 def test_missing_unexpected_and_misshapen_tensors_are_listed():
     expected = {'w': (3, 4), 'b': (4,), 'c': (1,)}
     with pytest.raises(CheckpointError) as error:
