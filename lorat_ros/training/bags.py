@@ -98,6 +98,12 @@ def decoder(connection: Connection) -> Callable[[bytes], Any]:
     return lambda data: store.deserialize_cdr(data, connection.msgtype)
 
 
+def messages(reader: Reader, topic: Connection) -> Iterator[tuple[Connection, int, bytes]]:
+    """All messages of a topic, whoever published them: connection, time of receipt, bytes."""
+    return reader.messages([c for c in reader.connections
+                            if (c.topic, c.msgtype) == (topic.topic, topic.msgtype)])
+
+
 def stamp_in(data: bytes) -> int:
     """The stamp in the bytes of a message that begins with a header, nanoseconds."""
     order = 'little' if data[1] & 1 else 'big'
@@ -145,7 +151,7 @@ def read_truths(reader: Reader, topic: Connection, by_header: bool, name: str, n
                 ) -> Truths:
     """Read all detections; several of one id in one message tell nothing, and are noted."""
     read, stamps, found, unclear = decoder(topic), [], [], Counter()
-    for _, received, data in reader.messages([topic]):
+    for _, received, data in messages(reader, topic):
         message = read(data)
         stamps.append(stamp_of(message) if by_header else received)
         boxes: dict[str, Optional[np.ndarray]] = {}
@@ -182,7 +188,7 @@ class BagClip:
             topic = next(c for c in reader.connections if c.topic == self.topic)
             read = decoder(topic)
             to_bgr = encoded_to_bgr if topic.msgtype == COMPRESSED else raw_to_bgr
-            for number, (_, _, data) in enumerate(reader.messages([topic])):
+            for number, (_, _, data) in enumerate(messages(reader, topic)):
                 if number >= self.span[1]:
                     break
                 if number < self.span[0] or (number - self.span[0]) % every:
@@ -219,8 +225,8 @@ def read_bag(path: Path, reading: Reading, notes: Notes) -> Iterator[BagClip]:
                         'sensor_msgs/CompressedImage)')
         topic = choose(reader, (DETECTION, DETECTIONS), reading.truth_topic, 'detections',
                        '--truth-topic', path, NO_TRUTH)
-        found = [(stamp_in(data), received) for _, received, data in reader.messages([images])]
-        first = next((stamp_in(data) for _, _, data in reader.messages([topic])), 0)
+        found = [(stamp_in(data), received) for _, received, data in messages(reader, images)]
+        first = next((stamp_in(data) for _, _, data in messages(reader, topic)), 0)
         by_header = bool(first) and bool(found) and bool(found[0][0])
         if not by_header:
             notes.say(name, 'images or detections have no stamps: paired by the time at which '

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lorat_ros.training.footage import Clip, DataError, Notes, StillSet
+from lorat_ros.training.footage import Clip, DataError, Notes, SMALLEST_MOVING, StillSet
 from lorat_ros.training.store import PictureError
 
 QUALITY = 90                 # of the JPEG files
@@ -50,10 +50,12 @@ def write_clip(clip: Clip, folder: Path, notes: Notes, every: int = 1,
 
     :raises DataError: no frame of it can be read.
     """
-    lines, size, masks = [], (0, 0), 0
+    lines, size, masks, tiny = [], (0, 0), 0, 0
     for number, (picture, box, mask) in enumerate(progress(clip.shots(notes, every))):
         _write_image(folder / f'{number:05d}.jpg', picture.image)
-        lines.append(_line(np.asarray(box) * (*picture.scale, *picture.scale)))
+        box = np.asarray(box) * (*picture.scale, *picture.scale)
+        tiny += bool(box[2:].min() < SMALLEST_MOVING)
+        lines.append(_line(box))
         size = picture.image.shape[1::-1]
         if mask is not None:
             (folder / 'masks').mkdir(exist_ok=True)
@@ -62,6 +64,10 @@ def write_clip(clip: Clip, folder: Path, notes: Notes, every: int = 1,
     if not lines:
         raise DataError('none of its frames can be read')
     known = sum('nan' not in line for line in lines)
+    if tiny:
+        notes.counts['tiny'] += tiny
+        notes.say(clip.name, f'{tiny} boxes are under {SMALLEST_MOVING:.0f} pixels in pictures of '
+                             f'{size[0]}x{size[1]}: not trained on (--longest makes them larger)')
     if known:
         (folder / 'boxes.csv').write_text('\n'.join(lines) + '\n')
     notes.counts.update({'clips': 1, 'frames': len(lines), 'boxes': known, 'masks': masks})
