@@ -201,10 +201,16 @@ class LoratFamily:
         return {'image': normalise(sample_bilinear(image, self._plan)), **self._memory}
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
-        """Read the best cell's box; the search region follows unless the box is degenerate."""
+        """
+        Read the best cell's box; the search region follows unless the box is degenerate.
+
+        If the network gave no numbers, the box stays and the score is 0.
+        """
         index, score, _ = choose(outputs['score'][0], self._window, self._window_weight)
         best = outputs['boxes'].reshape(-1, 4)[index] * np.float32(self._search_size)
         found = clip(to_image(best, self._plan), self._image_wh)
+        if not (math.isfinite(score) and np.isfinite(found).all()):
+            found, score = self._state, 0.0
         self._state = next_state(self._state, found)
         x1, y1, x2, y2 = found.tolist()
         return Answer((x1, y1, x2 - x1, y2 - y1), score, self._plan.window)
