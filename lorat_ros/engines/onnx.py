@@ -3,13 +3,13 @@
 """ONNX Runtime on the CPU: the default engine, in float32 or with graphs quantised to int8."""
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
+from lorat_ros.engines.plan_cache import processor
 from lorat_ros.engines.session import EngineError, Handle, Value
 from lorat_ros.models.bundle import Bundle
 
@@ -41,7 +41,7 @@ def _of_precision(graph: Path, built: Path | None) -> Path:
 
 def version() -> str:
     """All that the answers in low precision hang on besides the graphs."""
-    return f'onnxruntime {onnxruntime.__version__} {platform.machine()}'
+    return f'onnxruntime {onnxruntime.__version__} {processor()}'
 
 
 class OnnxSession:

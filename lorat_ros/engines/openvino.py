@@ -3,13 +3,13 @@
 """OpenVINO on the CPU: an optional engine (``pip install openvino``), in float32 or bfloat16."""
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import openvino
 
+from lorat_ros.engines.plan_cache import processor
 from lorat_ros.engines.session import EngineError, Handle, Value
 from lorat_ros.models.bundle import Bundle
 
@@ -18,7 +18,7 @@ HINTS = {'fp32': 'f32', 'bf16': 'bf16'}
 
 def version() -> str:
     """All that the answers in low precision hang on besides the graphs."""
-    return f'openvino {openvino.__version__} {platform.machine()}'
+    return f'openvino {openvino.__version__} {processor()}'
 
 
 class OpenVinoSession:

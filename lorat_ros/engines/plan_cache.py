@@ -5,13 +5,14 @@ What was built of bundles for the engines of this machine, and whether it was pr
 
 A precision below float32 runs only where a parity gate has shown, on real images, that the boxes
 stay the same. What was built and what the gate saw lie in one folder, whose name hangs on all that
-could change the answer: the graphs, engine, precision, the engine's version.
+could change the answer: the graphs, engine, precision, the engine's version, the processor.
 """
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from lorat_ros.models.bundle import Bundle
 
 GATE = 'gate.json'
 LEAST_CROPS, LEAST_MEDIAN, LEAST_MINIMUM = 100, 0.98, 0.9
+_ARITHMETIC = ('avx', 'amx', 'vnni', 'bf16', 'asimd', 'i8mm', 'sve')      # in names of features
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,22 @@ def cache_root(chosen: str | Path | None = None) -> Path:
         return Path(chosen).expanduser()
     return Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / \
         'lorat_ros' / 'engines'
+
+
+def processor(listing: Path = Path('/proc/cpuinfo')) -> str:
+    """
+    Architecture and arithmetic units of this machine's processor.
+
+    Without VNNI, sums of 8-bit products saturate: the same graph gives other answers there.
+    """
+    try:
+        lines = listing.read_text(encoding='utf-8').splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(':')[2].split() for line in lines
+             if line.startswith(('flags', 'Features')))
+    units = {name for name in next(named, []) if any(unit in name for unit in _ARITHMETIC)}
+    return ' '.join([platform.machine(), *sorted(units)])
 
 
 def folder_of(bundle: Bundle, engine: str, precision: str, version: str,

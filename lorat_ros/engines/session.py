@@ -74,7 +74,7 @@ ENGINES: Mapping[str, EngineEntry] = MappingProxyType({
 ENGINE_NAMES = ('auto', *ENGINES)
 EXACT = 'fp32'      # what every engine can do and what needs no proof
 PRECISION_NAMES = ('auto', *dict.fromkeys(p for e in ENGINES.values() for p in e.precisions))
-_INSTALL = {'openvino': 'pip install openvino', 'torch': 'pip install torch onnx'}
+_INSTALL = {'openvino': 'pip install openvino', 'torch': 'pip install torch onnx safetensors'}
 
 
 def open_session(bundle: Bundle, engine: str = 'auto', threads: int = 1, precision: str = 'auto',

@@ -13,8 +13,8 @@ import lorat_ros
 
 #: Import name of each library that may do the work, to its names on PyPI.
 LIBRARIES = {'numpy': ('numpy',), 'onnxruntime': ('onnxruntime', 'onnxruntime-gpu'),
-             'torch': ('torch',), 'opencv': ('opencv-python-headless', 'opencv-python',
-                                             'opencv-contrib-python')}
+             'openvino': ('openvino',), 'torch': ('torch',),
+             'opencv': ('opencv-python-headless', 'opencv-python', 'opencv-contrib-python')}
 BUSY = 0.5      # load per core from which wall clocks are not to be trusted
 
 

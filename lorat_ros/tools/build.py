@@ -6,9 +6,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -24,7 +25,9 @@ from lorat_ros.tools.target_arguments import target_of
 from lorat_ros.tracking.parity import Clip, crops_of, gate
 
 HELP = 'make a model faster on this machine, if its boxes stay the same'
-CALIBRATION = 100      # crops
+CALIBRATION = 100      # crops at least, where there are so many
+
+Item = TypeVar('Item')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,6 +115,8 @@ def build(bundle: Bundle, args: argparse.Namespace, clips: list[Clip]
     folder = plan_cache.folder_of(bundle, args.engine, args.precision, module.version(),
                                   args.engine_cache_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    # What is built from here on is not what an earlier verdict was about.
+    (folder / plan_cache.GATE).unlink(missing_ok=True)
     exact = open_session(bundle, args.engine, args.threads)
     # What calibrated does not judge: every second crop each.
     every = 2 if args.precision == 'int8' else 1
@@ -137,14 +142,29 @@ def _attempts(bundle: Bundle, exact: Session, precision: str, clips: list[Clip],
         return
     from lorat_ros.engines.int8 import LEVELS, quantise      # onnx, which nothing else needs
     _name(clips, 'calibrating')
-    feeds: dict[str, list[dict[str, np.ndarray]]] = {}
-    for role, feed in islice(crops_of(bundle, exact, clips), 0, None, 2):
-        feeds.setdefault(role, []).append(feed)
+    # A graph that runs once or a few times per target is neither worth it nor ever judged.
+    feeds = thinned((feed for role, feed in islice(crops_of(bundle, exact, clips), 0, None, 2)
+                     if role == 'search'), CALIBRATION)
+    graph = bundle.graphs['search']
     for level in LEVELS:
-        for role, found in feeds.items():
-            graph = bundle.graphs[role]
-            quantise(graph, folder / graph.name, found[::max(1, len(found) // CALIBRATION)], level)
+        quantise(graph, folder / graph.name, feeds, level)
         yield f' in {level}'
+
+
+def thinned(items: Iterable[Item], least: int) -> list[Item]:
+    """
+    Keep items at even distances, whatever their number, and never many at once.
+
+    :returns: all if there are fewer than twice ``least``, else from ``least`` to twice as many.
+    """
+    kept: list[Item] = []
+    step = 1
+    for number, item in enumerate(items):
+        if number % step == 0:
+            kept.append(item)
+        if len(kept) == 2 * least:
+            kept, step = kept[::2], 2 * step
+    return kept
 
 
 def _name(clips: list[Clip], what: str) -> None:

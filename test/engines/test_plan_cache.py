@@ -62,3 +62,13 @@ def test_the_folder_hangs_on_all_that_changes_the_answer(tmp_path, monkeypatch):
     assert len(places) == 5
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     assert plan_cache.cache_root() == tmp_path / 'cache' / 'lorat_ros' / 'engines'
+
+
+@pytest.mark.parametrize(('listing', 'units'), [
+    ('flags\t\t: fpu sse4_2 avx2 avx512_vnni avx512_bf16 ht\n', ['avx2', 'avx512_bf16',
+                                                                'avx512_vnni']),
+    ('Features\t: fp asimd asimddp i8mm crc32\n', ['asimd', 'asimddp', 'i8mm']), ('', [])])
+def test_a_proof_holds_for_processors_that_calculate_alike(tmp_path, listing, units):
+    (tmp_path / 'cpuinfo').write_text(listing)
+    assert plan_cache.processor(tmp_path / 'cpuinfo').split()[1:] == units
+    assert plan_cache.processor(tmp_path / 'nothing').split()[1:] == []

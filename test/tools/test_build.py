@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lorat_ros.engines import onnx, plan_cache
 from lorat_ros.engines.session import EngineError
-from lorat_ros.tools import cli
+from lorat_ros.models.catalog import find_bundle
+from lorat_ros.tools import build, cli
 from lorat_ros.tracking.tracker import load_tracker
 
 
@@ -22,6 +24,9 @@ def clip(cache: Path) -> str:
 @pytest.mark.parametrize(('engine', 'precision', 'graphs'), [('openvino', 'bf16', []),
                                                              ('onnx', 'int8', ['search.onnx'])])
 def test_the_gate_decides_and_the_engine_obeys(engine, precision, graphs, clip, tmp_path, capsys):
+    if precision == 'bf16' and 'BF16' not in pytest.importorskip('openvino').Core().get_property(
+            'CPU', 'OPTIMIZATION_CAPABILITIES'):
+        pytest.skip('this CPU has no bfloat16 arithmetic')
     status = cli.main(['build', '--engine', engine, '--precision', precision, '--frames', clip,
                        '--engine-cache-dir', str(tmp_path)])
     out, err = capsys.readouterr()
@@ -50,3 +55,20 @@ def test_bad_arguments_are_one_line(arguments, words, clip, tmp_path, capsys):
     assert cli.main(['build', *arguments, '--frames', clip, '--engine-cache-dir',
                      str(tmp_path)]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_an_old_proof_does_not_outlive_what_it_was_about(clip, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    folder = plan_cache.folder_of(find_bundle(), 'onnx', 'int8', onnx.version(), tmp_path)
+    plan_cache.write_verdict(folder, plan_cache.Verdict(100, 1.0, 1.0, 0.0))
+    monkeypatch.setattr(build, 'crops_of', interrupted)
+    assert cli.main(['build', '--engine', 'onnx', '--precision', 'int8', '--frames', clip,
+                     '--engine-cache-dir', str(tmp_path)]) != 0
+    assert plan_cache.read_verdict(folder) is None
+
+
+@pytest.mark.parametrize(('number', 'kept'), [
+    (0, []), (7, range(7)), (8, range(0, 8, 2)), (15, range(0, 15, 4)), (100, range(0, 100, 16))])
+def test_calibration_takes_crops_from_all_of_a_long_clip(number, kept):
+    assert build.thinned(range(number), 4) == list(kept)
