@@ -103,7 +103,19 @@ def sample_square(image: np.ndarray, crop: SquareCrop) -> np.ndarray:
     :param image: (height, width, 3) uint8.
     :returns: (size, size, 3) uint8, channels as in the image.
     """
+    # What a message holds as RGB or grey is cut as it lies there: copied pixel by pixel, backwards
+    # or three times, it would take several times as long.
+    if image.strides[2] < 0:
+        return cv2.cvtColor(_sample(image[..., ::-1], crop), cv2.COLOR_RGB2BGR)
+    if image.strides[2] == 0:
+        return cv2.cvtColor(_sample(image[..., :1], crop), cv2.COLOR_GRAY2BGR)
+    return _sample(image, crop)
+
+
+def _sample(image: np.ndarray, crop: SquareCrop) -> np.ndarray:
+    """Cut a crop out of an image with any number of channels."""
     size, (left, top), side = crop.size, crop.corner, crop.side
+    channels = image.shape[2]
     # The last row and the last column are left out, as published.
     image = image[:-1, :-1]
     step = -(-side // LARGEST)
@@ -114,13 +126,13 @@ def sample_square(image: np.ndarray, crop: SquareCrop) -> np.ndarray:
     x1, x2 = max(left, 0), min(left + side, width)
     y1, y2 = max(top, 0), min(top + side, height)
     if x1 >= x2 or y1 >= y2:
-        return np.zeros((size, size, 3), np.uint8)
+        return np.zeros((size, size, channels), np.uint8)
     part = image[y1:y2, x1:x2]
     if part.shape[:2] != (side, side):
         rows = _rows_read(side, size)
         rows = rows[(rows >= y1 - top) & (rows < y2 - top)]
         # The system gives zeroed memory page by page, when it is touched.
-        padded = np.zeros((side, side, 3), np.uint8)
+        padded = np.zeros((side, side, channels), np.uint8)
         padded[rows, x1 - left:x2 - left] = part[rows - (y1 - top)]
         part = padded
     return cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR)

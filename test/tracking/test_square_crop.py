@@ -135,6 +135,18 @@ def test_views_and_images_that_may_not_be_written_are_sampled_like_their_copies(
     np.testing.assert_array_equal(sample_square(view, crop), sample_square(view.copy(), crop))
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.floats(-60, 200), st.floats(-60, 160), st.floats(1, 150), st.floats(1, 150),
+       st.sampled_from([lambda image: image[..., ::-1], lambda image: image[..., 2::-1],
+                        lambda image: np.broadcast_to(image[..., :1], (*image.shape[:2], 3))]))
+def test_channels_turned_round_or_repeated_are_sampled_like_their_copies(x, y, w, h, view):
+    image = view(np.random.default_rng(4).integers(1, 256, (120, 160, 4), np.uint8)[..., :3])
+    crop = square_around((x, y, w, h), 4.0, 32)
+    found = sample_square(image, crop)
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, sample_square(np.ascontiguousarray(image), crop))
+
+
 def test_bytes_become_normalised_rgb():
     crop = noise(16, 16)
     expected = (crop[..., ::-1].astype(np.float64) / 255 - (0.485, 0.456, 0.406)) / (
