@@ -23,6 +23,8 @@ import numpy as np
 from lorat_ros.training.footage import DataError, Notes, Reading, StillSet
 from lorat_ros.training.store import Pictures, shrunk_size
 
+FINER = 4           # so many times finer than pixels are polygons filled
+
 
 def runs_of_text(text: str) -> list[int]:
     """
@@ -63,10 +65,19 @@ def mask_of_runs(runs: list[int], size: tuple[int, int]) -> np.ndarray:
 def mask_of_polygons(polygons: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     """Fill polygons, (points, 2) each in pixels, into a mask (height, width) of 0 and 1."""
     mask = np.zeros(size, np.uint8)
-    # Each for itself: together, OpenCV would leave out where two of them overlap. Its pixels
-    # have their centres at whole numbers, and 4 bits of its numbers are fractions here.
     for polygon in polygons:
-        cv2.fillPoly(mask, [np.round((polygon - 0.5) * 16).astype(np.int32)], 1, shift=4)
+        low = np.clip(np.floor(polygon.min(0)), 0, size[::-1]).astype(int)
+        high = np.clip(np.ceil(polygon.max(0)), 0, size[::-1]).astype(int)
+        width, height = high - low
+        if min(width, height) < 1:
+            continue
+        # OpenCV fills the pixels that the border touches, too: many times finer, these do not
+        # count. Each polygon for itself: together, where two overlap would be left out.
+        fine = np.zeros((FINER * height, FINER * width), np.uint8)
+        points = (polygon - low) * FINER - 0.5
+        cv2.fillPoly(fine, [np.round(points * 16).astype(np.int32)], 255, shift=4)
+        part = cv2.resize(fine, (int(width), int(height)), interpolation=cv2.INTER_AREA)
+        mask[low[1]:high[1], low[0]:high[0]] |= part > 150
     return mask
 
 
