@@ -99,21 +99,37 @@ def sample_crop(image: np.ndarray, plan: CropPlan) -> np.ndarray:
     """
     x1, y1, x2, y2 = plan.source
     u1, v1, u2, v2 = plan.destination
-    whole = (u1, v1, u2, v2) == (0, 0, plan.size, plan.size)
-    canvas = np.empty((plan.size, plan.size, 3), np.uint8)
-    if not whole:
-        canvas[:] = np.asarray(plan.fill).round().astype(np.uint8)
     if u2 == u1:
-        return canvas
+        return _filled(plan)
     shrink = 1 / max(plan.scale)
     step = max(1, int(shrink / 3))
     first = (step - 1) // 2
     part = image[y1 + first:y2:step, x1 + first:x2:step]
     method = cv2.INTER_AREA if shrink > 1.5 else cv2.INTER_LINEAR
-    if whole:
-        return cv2.resize(part, (plan.size, plan.size), dst=canvas, interpolation=method)
-    canvas[v1:v2, u1:u2] = cv2.resize(part, (u2 - u1, v2 - v1), interpolation=method)
+    resized = _resize(part, (u2 - u1, v2 - v1), method)
+    if (u1, v1, u2, v2) == (0, 0, plan.size, plan.size):
+        return resized
+    canvas = _filled(plan)
+    canvas[v1:v2, u1:u2] = resized
     return canvas
+
+
+def _filled(plan: CropPlan) -> np.ndarray:
+    canvas = np.empty((plan.size, plan.size, 3), np.uint8)
+    canvas[:] = np.asarray(plan.fill).round().astype(np.uint8)
+    return canvas
+
+
+def _resize(part: np.ndarray, size_wh: tuple[int, int], method: int) -> np.ndarray:
+    """Resize a part of an image (h, w, 3), BGR, that may be a view of RGB or grey pixels."""
+    # As it lies in the message: OpenCV would first copy it, backwards or three times.
+    if part.strides[2] < 0:
+        return cv2.cvtColor(cv2.resize(part[..., ::-1], size_wh, interpolation=method),
+                            cv2.COLOR_RGB2BGR)
+    if part.strides[2] == 0:
+        return cv2.cvtColor(cv2.resize(part[..., :1], size_wh, interpolation=method),
+                            cv2.COLOR_GRAY2BGR)
+    return cv2.resize(part, size_wh, interpolation=method)
 
 
 def _taps(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

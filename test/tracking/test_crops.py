@@ -85,3 +85,15 @@ def test_mean_colour_of_a_large_image_is_that_of_all_its_pixels():
     image = np.zeros((1000, 1000, 3), np.uint8)
     image[:500] = (100, 50, 200)
     assert mean_colour(image) == pytest.approx((50, 25, 100), abs=1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(centres, sides, st.sampled_from([
+    lambda image: image[..., ::-1], lambda image: image[..., 2::-1],
+    lambda image: np.broadcast_to(image[..., :1], (*image.shape[:2], 3))]))
+def test_channels_turned_round_or_repeated_are_sampled_like_their_copies(centre, side, view):
+    image = view(np.random.default_rng(5).integers(0, 256, (480, 640, 4), np.uint8)[..., :3])
+    plan = plan_crop(centre, side, 80, (640, 480), FILL)
+    found = sample_crop(image, plan)
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, sample_crop(np.ascontiguousarray(image), plan))
