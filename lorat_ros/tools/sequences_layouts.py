@@ -18,6 +18,8 @@ OTB_SPANS = MappingProxyType({'david': (300, 770), 'football1': (1, 74), 'freema
                               'freeman4': (1, 283), 'diving': (1, 215)})
 #: Parts of UAV123 that do not begin with the last frame of the part before.
 UAV_FIRST = MappingProxyType({'bird1_2': 775, 'bird1_3': 1573, 'uav1_3': 2473})
+#: Folders of frames within a sequence's folder; the second one is VOT's.
+INSIDE = ('img', 'color')
 
 
 class Layout(NamedTuple):
@@ -40,7 +42,7 @@ def _places(folder: Path, depth: int = 1) -> list[Path]:
 
 
 def _frames_of(folder: Path) -> Path:
-    return folder / 'img' if (folder / 'img').is_dir() else folder
+    return next((folder / name for name in INSIDE if (folder / name).is_dir()), folder)
 
 
 def _any(names: tuple[str, ...], depth: int, folder: Path) -> bool:
@@ -59,7 +61,7 @@ def _with_truth(folder: Path, pattern: str, depth: int = 1) -> Iterator[tuple[Pa
         return
     for place in _places(folder, depth)[1:]:
         truth = sorted(place.glob(pattern), key=natural_key)
-        if truth or (place.name != 'img' and images_in(_frames_of(place))):
+        if truth or (place.name not in INSIDE and images_in(_frames_of(place))):
             yield place, truth
 
 
@@ -126,7 +128,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType({
                      partial(_uav, 'UAV123'), 'skip'),
     'uav20l': Layout(lambda folder: (folder / 'anno' / 'UAV20L').is_dir(),
                      partial(_uav, 'UAV20L'), 'skip'),
-    'got10k': Layout(partial(_any, ('cover.label', 'absence.label', 'list.txt'), 1),
+    'got10k': Layout(partial(_any, ('cover.label', 'absence.label', 'meta_info.ini'), 1),
                      _got10k, 'skip'),
     'lasot': Layout(partial(_any, ('full_occlusion.txt', 'out_of_view.txt'), 2), _lasot, 'miss'),
     'otb': Layout(partial(_any, ('groundtruth_rect*.txt',), 1), _otb, 'skip'),
