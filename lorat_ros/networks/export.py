@@ -9,9 +9,12 @@ out of the graphs. Weights of over 1.8 GB go into a file of their own, because a
 """
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from lorat_ros.engines.gate import ParitySession
 from lorat_ros.engines.session import open_session
 from lorat_ros.engines.torch import TorchSession
-from lorat_ros.models.bundle import describe_file, FORMAT, read_bundle, write_manifest
+from lorat_ros.models.bundle import (BundleError, describe_file, FORMAT, MANIFEST, read_bundle,
+                                     read_manifest, write_manifest)
 from lorat_ros.networks.network import Network
 from lorat_ros.networks.spelling import spelling
 
@@ -62,11 +66,12 @@ def export_stage(network: Network, stage: str, folder: Path, half: bool = False,
     # Not optimised: torch's optimiser folds batch norm and transposes weights, and the names of
     # the parameters would be lost. Engines fold the same things when they load the graph.
     inputs = network.example_inputs()[stage]
-    program = torch.onnx.export(
-        _Stage(network, stage).eval(), tuple(inputs.values()), dynamo=True,
-        opset_version=EXPORTED_OPSET, input_names=list(inputs),
-        output_names=list(network.outputs[stage]), optimize=False, verbose=False,
-        custom_translation_table=spelling())
+    with _quiet():
+        program = torch.onnx.export(
+            _Stage(network, stage).eval(), tuple(inputs.values()), dynamo=True,
+            opset_version=EXPORTED_OPSET, input_names=list(inputs),
+            output_names=list(network.outputs[stage]), optimize=False, verbose=False,
+            custom_translation_table=spelling())
     model = program.model
     _as_opset_17(model)
     for value in list(model.graph.initializers.values()):
@@ -87,6 +92,20 @@ def export_stage(network: Network, stage: str, folder: Path, half: bool = False,
     if network.hands_over.get(stage):
         entry['hands_over'] = list(network.hands_over[stage])
     return {**entry, 'data': data} if data else entry
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter from telling users about torchvision and its own insides."""
+    log = logging.getLogger('torch.onnx')
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', FutureWarning)
+            yield
+    finally:
+        log.setLevel(before)
 
 
 def _as_opset_17(model: onnx_ir.Model) -> None:
@@ -156,9 +175,27 @@ def export_bundle(network: Network, folder: Path, about: Mapping[str, Any], chec
             'parameters': sum(p.numel() for p in network.parameters()),
             'macs': macs_per_frame(network)})
         check(part)
-        folder.mkdir(exist_ok=True)
-        for path in part.iterdir():
-            os.replace(path, folder / path.name)
+        _put_in_place(part, folder)
+
+
+def _put_in_place(part: Path, folder: Path) -> None:
+    """Move the files of a bundle to its folder; those of an older one there are replaced."""
+    try:
+        older = _files_of(folder)
+    except BundleError:      # there is none, or none that can be read
+        older = set()
+    newer = _files_of(part)
+    folder.mkdir(exist_ok=True)
+    for name in (*sorted(newer), MANIFEST):      # what describes them comes last
+        os.replace(part / name, folder / name)
+    for name in older - newer:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _files_of(folder: Path) -> set[str]:
+    """Names of the files that a bundle's manifest describes."""
+    graphs = read_manifest(folder)['graphs'].values()
+    return {entry['file'] for graph in graphs for entry in (graph, *graph.get('data', ()))}
 
 
 def macs_per_frame(network: Network) -> int:
