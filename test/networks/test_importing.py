@@ -210,6 +210,10 @@ def test_weights_in_a_file_of_their_own(write, tmp_path):
     (folder / 'search.data').write_bytes(b'short')
     with pytest.raises(BundleError, match='search.data has 5 bytes'):
         read_bundle(folder)
+    (folder / 'notes.txt').write_text('mine')
+    run(write('delta'), folder)      # once more, and small enough for one file
+    assert sorted(path.name for path in folder.iterdir()) == [
+        'model.json', 'notes.txt', 'search.onnx', 'template.onnx']
 
 
 def test_the_base_is_looked_for_and_named(write, tmp_path, monkeypatch):
