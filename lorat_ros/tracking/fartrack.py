@@ -157,7 +157,9 @@ class FarTrackFamily:
         place = self.slots.index(self._newest) if len(embedded) > 1 else 0
         # Indices copy: nothing else of what came out stays in memory.
         kept = embedded[place][kept_tokens(outputs['rank'][0], self._kept)]
-        self._memory.add(self._newest, kept, self._slots_at(self._newest)[1])
+        # What is no number would be looked at again and again; its neighbour stands in for it.
+        if np.isfinite(kept).all() or not len(self._memory):
+            self._memory.add(self._newest, kept, self._slots_at(self._newest)[1])
 
     def _cut_template(self, image: np.ndarray) -> np.ndarray:
         """Crop of the present box, (112, 112, 3) uint8 BGR."""

@@ -277,6 +277,22 @@ def test_what_is_no_number_leaves_the_target_where_it_was():
     assert tracker.update(bgr_frame(3)).score > 0.9
 
 
+def test_tokens_that_are_no_numbers_are_not_remembered():
+    session = Speaker(HERE)
+    tracker = tracker_with(session)
+    tracker.init(bgr_frame(0), INIT_BOX)
+    for index in range(1, 4):
+        tracker.update(bgr_frame(index))
+    run = session.run
+    session.run = lambda role, inputs: {name: np.full_like(value, np.nan)
+                                        for name, value in run(role, inputs).items()}
+    assert tracker.update(bgr_frame(4)).score == 0
+    session.run = run
+    for index in range(5, 40):
+        assert tracker.update(bgr_frame(index % 13)).score > 0.9
+        assert np.isfinite(session.asked[-1][1]['memory']).all()
+
+
 @pytest.mark.parametrize(('change', 'words'), [
     (lambda post: post.pop('kept'), "'kept'"),
     (lambda post: post.update(schedule='yearly'), "'yearly'"),
