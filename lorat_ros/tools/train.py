@@ -7,14 +7,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from lorat_ros.tools.data import add_reading_arguments
+
 HELP = 'train a model from images and clips'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the subcommand."""
     parser.add_argument('recipe', choices=['kestrel'], help='what to train')
-    parser.add_argument('--data', type=Path, required=True, metavar='FOLDER',
-                        help='training pool: stills/ and clips/ (see docs/training.md)')
+    parser.add_argument('--data', action='append', required=True, metavar='PATH[=WEIGHT]',
+                        help='training pool, data set or recording (docs/data.md); several times '
+                             'for a mixture, in which WEIGHT 2 draws each clip twice as often')
     parser.add_argument('--output', type=Path, required=True, metavar='RUN',
                         help='folder for checkpoints, curves, pictures and the bundle; '
                              'a run found there is resumed')
@@ -32,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='sources or clips of the pool that are not used at all')
     parser.add_argument('--hold-out', nargs='*', default=[], metavar='CLIP',
                         help='clips kept for validation')
+    add_reading_arguments(parser)
+    parser.add_argument('--memory', type=float, default=3.0, metavar='GB',
+                        help='of pictures to keep, each process (default: 3)')
+    parser.add_argument('--loaders', type=int, metavar='N',
+                        help='processes that prepare pairs (default: the cores that are free)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--threads', type=int, default=1, help='CPU threads of each process')
 

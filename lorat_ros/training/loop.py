@@ -13,6 +13,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from torch import distributed, nn
 from lorat_ros.networks.kestrel import Kestrel, KestrelConfig
 from lorat_ros.tracking.kestrel import IMAGE_MEAN, IMAGE_SCALE
 from lorat_ros.training.curves import Curves
+from lorat_ros.training.loader import batches, Pace
 from lorat_ros.training.losses import centre_losses, Losses
 from lorat_ros.training.pairs import PairConfig, PairSampler
 from lorat_ros.training.pool import Pool
@@ -96,7 +98,9 @@ class Trainer:
     """Trains one Kestrel; everything it needs to go on is in ``RUN/last.pt``."""
 
     def __init__(self, pool: Pool, output: Path, config: TrainConfig,
-                 network: KestrelConfig | None = None, held_out: Pool | None = None) -> None:
+                 network: KestrelConfig | None = None, held_out: Pool | None = None,
+                 loaders: int = 0) -> None:
+        """``loaders``: processes that draw pairs ahead; 0: none, pairs are drawn in between."""
         self.config, self.output = config, output
         self.rank = distributed.get_rank() if distributed.is_initialized() else 0
         self.world = distributed.get_world_size() if distributed.is_initialized() else 1
@@ -113,7 +117,7 @@ class Trainer:
         self.optimiser = optimiser_of(self.network, config)
         self.step, self.seconds = 0, 0.0
         self.curves = Curves(output)
-        self.pool = pool
+        self.pool, self.loaders = pool, loaders
         self.probe = None
         if held_out is not None:
             # The same pairs every time, without luck.
@@ -178,15 +182,16 @@ class Trainer:
         """Train to ``config.steps``; ``progress(step, figures)`` after every step."""
         config = self.config
         cv2.setNumThreads(1)
-        sampler = PairSampler(self.pool, config.pairs)
         share = config.batch // self.world
         mine = range(self.rank * share, (self.rank + 1) * share)
+        pace = Pace(share, config.batch, self.loaders)
         self.network.train()
-        while self.step < config.steps:
-            start = time.perf_counter()
-            # Keyed by step and place: resumed and divided runs see the very same pairs.
-            batch = sampler.batch((config.seed, self.step, number) for number in mine)
-            loaded = time.perf_counter()
+        start = time.perf_counter()
+        # Keyed by step and place: resumed and divided runs see the very same pairs.
+        for drawn in batches(self.pool, config.pairs,
+                             lambda step: [(config.seed, step, number) for number in mine],
+                             range(self.step, config.steps), self.loaders):
+            batch = drawn.pairs
             for group in self.optimiser.param_groups:
                 group['lr'] = learning_rate_at(self.step, config)
             losses = loss_of(self.trained, batch, config.bf16)
@@ -196,11 +201,13 @@ class Trainer:
             self.optimiser.zero_grad(set_to_none=True)
             self._average()
             self.step += 1
-            self.seconds += time.perf_counter() - start
             figures = {name: float(getattr(losses, name).detach())
                        for name in ('total', 'score', 'giou', 'l1', 'overlap')}
-            figures['loading'] = (loaded - start) / max(time.perf_counter() - start, 1e-9)
-            figures['rate'] = config.batch / max(time.perf_counter() - start, 1e-9)
+            seconds = time.perf_counter() - start     # after the losses: a GPU is done by then
+            self.seconds += seconds
+            figures.update(pace.figures(drawn, seconds))
+            if not self.rank and (complaint := pace.complaint(figures)):
+                warnings.warn(complaint, stacklevel=2)
             self.curves.add(self.step, figures)
             if self.step % config.save_every == 0 or self.step == config.steps:
                 if self.probe and not self.rank:
@@ -208,6 +215,7 @@ class Trainer:
                     self.curves.add(self.step, {'held_out': figures['held_out']})
                 self.save()
             progress(self.step, figures)
+            start = time.perf_counter()
 
     def describe(self) -> str:
         """Everything that defines the run, as JSON."""

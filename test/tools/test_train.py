@@ -56,7 +56,8 @@ def test_two_processes(pool, tmp_path):
 def test_a_folder_without_images_is_one_clear_line(tmp_path):
     done = train(tmp_path, tmp_path / 'run')
     assert done.returncode == 2
-    assert 'holds no images' in done.stderr and 'Traceback' not in done.stderr
+    assert 'no training data that is known here: expected a training pool' in done.stderr
+    assert 'Traceback' not in done.stderr
 
 
 def test_sizes_that_do_not_fit_are_one_clear_line(pool, tmp_path):
