@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from support import goldens
 from support.generator import network_input
 from support.lorat_checkpoints import base_tensors, delta_tensors, generate
 
+from lorat_ros.engines.session import open_session
+from lorat_ros.models.bundle import read_bundle
+from lorat_ros.networks.export import export_bundle
 from lorat_ros.networks.lora import adapted, merge
 from lorat_ros.networks.lorat import (base_shapes, delta_shapes, full_shapes, Lorat, LoratConfig,
                                       resize_positions, SCALARS, VARIANTS)
@@ -129,6 +134,23 @@ def test_the_published_networks(case, variant):
 
 def test_the_gated_mlp_of_the_giant():
     check_model('g-224-depth2', 'lorat-g-224', depth=2, states=('block0', 'norm'))
+
+
+def test_the_gated_mlp_of_the_giant_with_onnx_runtime(tmp_path):
+    golden = goldens.read('lorat/model_g-224-depth2.npz')
+    config = replace(VARIANTS['lorat-g-224'], depth=2)
+    network = network_of(config, base_tensors(config), delta_tensors(config), 'merged')
+    about = {**Lorat.variants()['lorat-g-224'].about, 'name': 'g', 'family': 'lorat'}
+    export_bundle(network, tmp_path / 'g', about, check=lambda part: None)
+    session = open_session(read_bundle(tmp_path / 'g'), 'onnx')
+    z, x = (network_input(f'input.{kind}.g-224-depth2', (1, 3, side, side))
+            for kind, side in (('z', 112), ('x', 224)))
+    memory = session.run('template', {'image': z, 'mask': golden['mask'].astype(np.float32)})
+    found = session.run('search', {'image': x, **memory})
+    shutil.rmtree(tmp_path / 'g')      # large, and pytest keeps the folders of three runs
+    for name, key in (('score', 'score_map'), ('boxes', 'boxes')):
+        np.testing.assert_allclose(found[name], golden[f'merged/{key}'], rtol=0,
+                                   atol=TOLERANCE[f'*/{key}'], err_msg=key)
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
