@@ -62,7 +62,7 @@ def test_a_plain_folder_shrunk(tmp_path):
 
 
 def test_the_box_lies_on_the_disc_in_every_layout(tmp_path):
-    """The middle of its yellow must be that of the box: a slip by one frame or to 1-based shows."""
+    """The middle of its yellow is that of the box: a slip by one frame or one pixel shows."""
     write_got10k(tmp_path / 'got')
     write_lasot(tmp_path / 'lasot')
     write_trackingnet(tmp_path / 'net')
