@@ -14,7 +14,6 @@ from support.litetrack_golden import bgr_frame, INIT_BOX
 from lorat_ros.engines.session import Session, Value
 from lorat_ros.engines.torch import TorchSession
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.networks.export import export_bundle
 from lorat_ros.networks.fartrack import FarTrack
 from lorat_ros.networks.fartrack_variants import describe, VARIANTS
 from lorat_ros.tracking.fartrack import kept_tokens, softmax
@@ -47,14 +46,6 @@ def manifest_of(variant: str) -> dict:
     """What model.json says of a variant, without files."""
     return {**describe(variant), 'name': variant, 'family': 'fartrack',
             'graphs': {'first': {}, 'search': {}}}
-
-
-def write_bundle(variant: str, folder: Path) -> Path:
-    """Write the bundle of a variant with generated weights; returns its folder."""
-    export_bundle(generated(variant), folder / variant,
-                  {**describe(variant), 'name': variant, 'family': 'fartrack'},
-                  check=lambda part: None)
-    return folder / variant
 
 
 class Witness:

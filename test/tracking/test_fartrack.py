@@ -11,12 +11,12 @@ import pytest
 import torch
 from support import goldens
 from support.fartrack_checkpoints import tensors_of, write_checkpoint
-from support.fartrack_runs import (Case, CASES, follow, manifest_of, torch_tracker, Witness,
-                                   write_bundle)
+from support.fartrack_runs import Case, CASES, follow, manifest_of, torch_tracker, Witness
 from support.litetrack_golden import bgr_frame, checksum, frame, INIT_BOX, network_input
 
 from lorat_ros.engines.session import open_session, Session
 from lorat_ros.models.bundle import Bundle, BundleError, read_bundle
+from lorat_ros.networks.fartrack_variants import VARIANTS
 from lorat_ros.networks.importing import Clip, import_checkpoint, Imported
 from lorat_ros.tracking.family import family_class
 from lorat_ros.tracking.fartrack import (expected, FarTrackFamily, kept_tokens, likeliest,
@@ -318,23 +318,28 @@ def test_the_published_runs():
     goldens.compare(E2E, found, TOLERANCE, {'*_seq_input': UNREAD})
 
 
+def import_official(variant: str, folder: Path) -> Imported:
+    """Write the official file that holds a variant, and import it."""
+    stage = VARIANTS[variant].stage
+    path = write_checkpoint(folder / stage, stage, tensors_of(stage))
+    clip = Clip([bgr_frame(index) for index in range(3)], INIT_BOX)
+    return import_checkpoint(path, lambda name: folder / name, lambda: clip, variant)
+
+
 @pytest.fixture(scope='module')
 def imported(tmp_path_factory) -> Imported:
     """FARTrack-pico, imported of an official file."""
-    folder = tmp_path_factory.mktemp('imported')
-    path = write_checkpoint(folder, 'sparse', tensors_of('sparse'))
-    clip = Clip([bgr_frame(index) for index in range(3)], INIT_BOX)
-    return import_checkpoint(path, lambda variant: folder / variant, lambda: clip, 'fartrack-pico')
+    return import_official('fartrack-pico', tmp_path_factory.mktemp('imported'))
 
 
 @pytest.fixture(scope='module')
 def bundles(tmp_path_factory, imported) -> Callable[[str], Path]:
-    """Make the bundle of a variant, once."""
+    """Make the bundle of a variant of its official file, once."""
     folder, made = tmp_path_factory.mktemp('bundles'), {'fartrack-pico': imported.bundle.path}
 
     def bundle_of(variant: str) -> Path:
         if variant not in made:
-            made[variant] = write_bundle(variant, folder)
+            made[variant] = import_official(variant, folder).bundle.path
         return made[variant]
     return bundle_of
 
