@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -57,7 +58,7 @@ class Pool:
 
     def add_clip(self, clip: FileClip, weight: float = 1.0) -> None:
         """Take a clip in: its labelled frames to pair, all its frames as pictures."""
-        name = self._free_name(clip.name, clip.pictures.folder, self.clips)
+        name = self._free_name(clip.name, self.clips)
         if len(shelf := clip.shelf()):
             self.clips[name] = shelf
             self.weights[name] = weight
@@ -65,14 +66,16 @@ class Pool:
 
     def add_stills(self, stills: StillSet, weight: float = 1.0) -> None:
         """Take a set of stills in."""
-        name = self._free_name(stills.name, stills.pictures.folder, self.stills)
+        name = self._free_name(stills.name, self.stills)
         if len(shelf := stills.shelf()):
             self.stills[name] = shelf
             self.weights[name] = weight
         self.images.append(stills.pictures)
 
-    def _free_name(self, name: str, folder: str, taken: dict) -> str:
-        return f'{Path(folder).parents[1].name}/{name}' if name in taken else name
+    def _free_name(self, name: str, taken: dict) -> str:
+        """The name, or name~2, name~3, … where other data has one of that name."""
+        return next(free for number in count(1)
+                    if (free := name if number == 1 else f'{name}~{number}') not in taken)
 
     def fill(self, progress: Callable[[Iterable], Iterable] = lambda items: items) -> None:
         """
