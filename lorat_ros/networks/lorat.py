@@ -9,6 +9,7 @@ the published description; names of parameters are those of the official checkpo
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -172,7 +173,11 @@ class Lorat(nn.Module):
         full = 'pos_embed' in tensors
         alpha, stabilised = (tensors[n].item() if n in tensors else None for n in SCALARS)
         rank = tensors['blocks.0.attn.proj.lora.A'].shape[0]
-        scaling = scaling_of(alpha, rank, bool(stabilised))
+        scaling = scaling_of(alpha, rank, bool(stabilised)) if rank else 0.0
+        if not 0 < scaling < math.inf:      # an adapter times 0 is silently none
+            raise CheckpointError(f'its adapters are of rank {rank} with lora_alpha {alpha}, so '
+                                  f'scaled by {scaling}, expected a finite number above 0: it is '
+                                  'damaged, get it again')
         if full and base is not None:
             raise CheckpointError('this checkpoint holds DINOv2, too, and builds upon no other '
                                   f'file, yet {base} was given: leave out --base')

@@ -268,6 +268,13 @@ def test_a_damaged_checkpoint_is_refused_with_all_that_is_wrong(write, tmp_path,
     assert not (tmp_path / 'x').exists()
 
 
+@pytest.mark.parametrize('alpha', [0.0, -64.0, float('nan'), float('inf')])
+def test_adapters_that_would_be_left_out_are_refused(write, alpha):
+    path = write('delta of 2024', lambda t: t.update(lora_alpha=torch.tensor(alpha)))
+    with pytest.raises(CheckpointError, match=r'model\.bin.*expected a finite number above 0'):
+        assembled(path)
+
+
 def test_what_the_tensors_do_not_tell_is_asked(write):
     delta = read_checkpoint(write('delta'))
     assert importing.recognise(delta) == ('lorat', ('lorat-s-224', 'lorat-s-378'))
