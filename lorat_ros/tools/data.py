@@ -38,6 +38,8 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
                         help='of the target in detections (default: a clip for each id)')
     parser.add_argument('--tolerance', type=float, default=0.02, metavar='SECONDS',
                         help="between an image's stamp and its detection's (default: 0.02)")
+    parser.add_argument('--frames-only', action='store_true',
+                        help='of recordings take the images without any truth')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,16 +61,13 @@ def run(args: argparse.Namespace) -> int:
     # Here, so that `lorat --help` and `lorat train` without data need none of it.
     from lorat_ros.training.contact import draw_contact
     from lorat_ros.training.convert import write_pool
-    from lorat_ros.training.footage import DataError, Notes, Reading
-    from lorat_ros.training.sources import detect
-    from lorat_ros.training.store import Store
+    from lorat_ros.training.footage import DataError, Notes
+    from lorat_ros.training.sources import detect, reading_of
     cv2.setNumThreads(1)
     notes, written = Notes(), []
     try:
         check(args)
-        # Each picture is read once: nothing is worth keeping.
-        reading = Reading(Store(0), args.longest, args.image_topic, args.truth_topic,
-                          args.target, args.tolerance)
+        reading = reading_of(args, 0)       # each picture is read once: none is worth keeping
         sources = [(path, detect(path)) for path in args.paths]
         for path, source in sources:
             print(f'{path}: {source.name}', flush=True)

@@ -32,8 +32,9 @@ from lorat_ros.training.store import shrink
 
 STORED = ('.mcap', '.db3')
 NO_TRUTH = ('boxes are needed to train on: record the detections of a tracker or detector with '
-            'the images (`ros2 bag record`), or label by a model what moves in the pictures '
-            '(docs/training.md, clips without labels)')
+            'the images (`ros2 bag record`), or take the frames alone (`lorat data '
+            '--frames-only`) and let a model label what moves in them (docs/training.md, clips '
+            'without labels)')
 
 
 @contextmanager
@@ -223,6 +224,11 @@ def read_bag(path: Path, reading: Reading, notes: Notes) -> Iterator[BagClip]:
         images = choose(reader, (RAW, COMPRESSED), reading.image_topic, 'images',
                         '--image-topic', path, 'record a camera (sensor_msgs/Image or '
                         'sensor_msgs/CompressedImage)')
+        if reading.frames_only:
+            count = sum(1 for _ in messages(reader, images))
+            yield BagClip(name, path, images.topic, np.full((count, 4), np.nan), (0, count),
+                          reading.longest)
+            return
         topic = choose(reader, (DETECTION, DETECTIONS), reading.truth_topic, 'detections',
                        '--truth-topic', path, NO_TRUTH)
         found = [(stamp_in(data), received) for _, received, data in messages(reader, images)]

@@ -14,14 +14,13 @@ from tqdm import tqdm
 
 from lorat_ros.networks import kestrel_bundle
 from lorat_ros.networks.kestrel import KestrelConfig
-from lorat_ros.training.footage import Notes, Reading
+from lorat_ros.training.footage import Notes
 from lorat_ros.training.loader import usual_loaders
 from lorat_ros.training.loop import TrainConfig, Trainer
 from lorat_ros.training.pairs import PairConfig
 from lorat_ros.training.pictures import draw_pairs
 from lorat_ros.training.pool import Pool
-from lorat_ros.training.sources import read_data, share_of
-from lorat_ros.training.store import Store
+from lorat_ros.training.sources import read_data, reading_of, share_of
 
 
 def data_of(args: argparse.Namespace, chief: bool) -> tuple[Pool, Pool | None]:
@@ -31,8 +30,7 @@ def data_of(args: argparse.Namespace, chief: bool) -> tuple[Pool, Pool | None]:
     :raises ValueError: it cannot be used.
     """
     notes, shares = Notes(), [share_of(text) for text in args.data]
-    reading = Reading(Store(1000 * args.memory), args.longest, args.image_topic,
-                      args.truth_topic, args.target, args.tolerance)
+    reading = reading_of(args, 1000 * args.memory)
     several = torch.distributed.is_initialized()
     if several and not chief:
         torch.distributed.barrier()        # the first process unpacks recordings for all

@@ -52,6 +52,7 @@ class Reading:
     truth_topic: Optional[str] = None
     target: Optional[str] = None       # the id in detections; None: each id is a clip
     tolerance: float = 0.02            # seconds between an image's stamp and its box's
+    frames_only: bool = False          # of a recording take the images, whatever the truth
 
 
 class Shot(NamedTuple):

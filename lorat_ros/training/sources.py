@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from lorat_ros.training import coco, datasets
 from lorat_ros.training.convert import write_pool
 from lorat_ros.training.footage import Clip, DataError, FileClip, Notes, Reading, StillSet
 from lorat_ros.training.pool import add_folder, Pool, pool_clip, pool_folders, pool_stills
-from lorat_ros.training.store import PictureError
+from lorat_ros.training.store import PictureError, Store
 
 
 class Source(NamedTuple):
@@ -110,6 +111,12 @@ def share_of(text: str) -> Share:
     return Share(Path(path).expanduser(), weight)
 
 
+def reading_of(args: Namespace, megabytes: float) -> Reading:
+    """Read the way that ``lorat data`` and ``lorat train`` were told, keeping so many pictures."""
+    return Reading(Store(megabytes), args.longest, args.image_topic, args.truth_topic,
+                   args.target, args.tolerance, args.frames_only)
+
+
 def unpack(bag: Path, reading: Reading, folder: Path, notes: Notes) -> Path:
     """
     Write a recording's frames as a pool below ``folder``, once; returns the pool.
@@ -117,7 +124,7 @@ def unpack(bag: Path, reading: Reading, folder: Path, notes: Notes) -> Path:
     Another recording of the same name, or the same read otherwise, has a pool of its own.
     """
     how = (str(bag.resolve()), reading.longest, reading.image_topic, reading.truth_topic,
-           reading.target, reading.tolerance)
+           reading.target, reading.tolerance, reading.frames_only)
     pool = folder / f'{bag.stem}-{crc32(repr(how).encode()):08x}'
     done = pool / 'complete'
     if not done.is_file():

@@ -187,8 +187,9 @@ def test_no_truth_is_said_with_the_cure(tmp_path):
         recorder.image(stamp, image)
     recorder.close()
     with pytest.raises(DataError, match='has no detections: boxes are needed .*record the detec'
-                                        'tions.*or label by a model'):
+                                        'tions.*or take the frames alone'):
         read(tmp_path / 'bag')
+    assert len(shots_of(tmp_path / 'bag', frames_only=True)) == 2
 
 
 def test_truth_that_is_too_far_off(tmp_path):
