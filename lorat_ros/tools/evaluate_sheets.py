@@ -34,8 +34,9 @@ def moments(judged: Judged, count: int = PICTURES) -> list[int]:
     Choose the frames that tell how it went wrong, in their order.
 
     Of the longest stretch without overlap worth the name: the last good frame before it, its
-    first frame, and on to its last one; if there is another one of that kind, half of them are
-    its. Where it never got that bad: the lowest overlap of each part of the sequence.
+    first frame, and on to its last one, or further if it is short; if there is another one of
+    that kind, half of them are its. Where it never got that bad: the lowest overlap of each part
+    of the sequence.
 
     :param count: how many at most, at least 4.
     """
@@ -51,7 +52,8 @@ def moments(judged: Judged, count: int = PICTURES) -> list[int]:
     for first, end in longest:
         good = np.flatnonzero(judged.overlap[seen[:first]] > GOOD)
         before = int(seen[good[-1]]) if len(good) else 0
-        places = np.linspace(first, end - 1, share - 1).round().astype(int)
+        last = max(end - 1, min(first + share - 2, len(seen) - 1))
+        places = np.linspace(first, last, share - 1).round().astype(int)
         found |= {before, *(int(seen[p]) for p in places)}
     return sorted(found)
 

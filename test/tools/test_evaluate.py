@@ -138,6 +138,22 @@ def test_boxes_that_do_not_fit(folder, tmp_path, capsys):
     assert 'has 7 boxes for 6 frames: it is of another version' in error
 
 
+def test_frames_without_target_count_as_the_benchmark_has_it(tmp_path, capsys):
+    folder = write_sequence(tmp_path / 'data' / 'cat' / 'cat-1', lines=truth_of(6))
+    (folder / 'out_of_view.txt').write_text('0,0,0,0,1,0')
+    (tmp_path / 'theirs').mkdir()
+    (tmp_path / 'theirs' / 'cat-1.txt').write_text('\n'.join(truth_of(6)))
+    shares = []
+    for more in ([], ['--absent', 'miss'], ['--absent', 'skip']):
+        assert main(['evaluate', str(tmp_path / 'data'), '--boxes', str(tmp_path / 'theirs'),
+                     '--json', str(tmp_path / 'out.json'), *more]) == 0
+        report = strict_json(tmp_path / 'out.json')
+        assert report['layout'] == 'lasot'
+        shares.append(report['trackers']['theirs']['mean']['P20'])
+        assert report['absent'] in capsys.readouterr().out
+    assert shares == pytest.approx([500 / 6, 500 / 6, 100])
+
+
 def test_only_some(folder, capsys):
     assert main(['evaluate', str(folder), '--only', 'left']) == 0
     assert 'right' not in capsys.readouterr().out

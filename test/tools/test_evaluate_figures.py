@@ -82,6 +82,14 @@ def test_the_score_is_judged_where_overlap_is_clear():
     assert score_area([judge(found, truth)]) == 1
     found[3, 4] = 0.99
     assert score_area([judge(found, truth)]) == 0.5
+    found[4] = (28, 10, 20, 20, 0.05)     # overlap 0.05: still neither
+    assert score_area([judge(found, truth)]) == 0.5
+
+
+def test_the_first_frame_counts_even_without_truth():
+    truth = np.tile(BOX, (4, 1))
+    truth[0] = np.nan
+    assert figures(rows(np.tile(BOX, (4, 1))), truth).P20 == 75
 
 
 def test_roc_area_of_known_scores():

@@ -41,8 +41,13 @@ def test_two_losses_share_the_sheet_unless_one_is_a_trifle():
     two = [0.9] * 5 + [0.0] * 10 + [0.9] * 5 + [0.1] * 8 + [0.9]
     found = moments(judged(two))
     assert found[:2] == [4, 5] and {14, 19, 20, 27} <= set(found) and len(found) == 8
-    trifle = [0.9] * 5 + [0.0] + [0.9] * 5 + [0.1] * 8 + [0.9]
+    trifle = [0.9] * 5 + [0.0] + [0.9] * 8 + [0.1] * 8 + [0.9]
     assert 5 not in moments(judged(trifle))
+
+
+def test_after_a_short_loss_it_shows_how_it_went_on():
+    assert moments(judged([0.9] * 5 + [0.0] * 2 + [0.9] * 9)) == [4, 5, 6, 7, 8, 9, 10, 11]
+    assert moments(judged([0.9] * 5 + [0.0] * 2)) == [4, 5, 6]
 
 
 def test_never_bad_shows_the_lowest_of_each_part():
