@@ -46,7 +46,7 @@ def moments(judged: Judged, count: int = PICTURES) -> list[int]:
     longest = sorted(s for s in bad[:2] if OF_THAT_KIND * (s[1] - s[0]) >= bad[0][1] - bad[0][0])
     if not longest:
         parts = [p for p in np.array_split(seen, min(count, max(1, len(seen)))) if len(p)]
-        return [int(p[np.argmin(judged.overlap[p])]) for p in parts]
+        return [int(p[np.argmin(judged.overlap[p])]) for p in parts] or [0]
     share = count // len(longest)
     found: set[int] = set()
     for first, end in longest:

@@ -57,6 +57,10 @@ def test_never_bad_shows_the_lowest_of_each_part():
     assert {7, 33, 78} <= set(found) and len(found) == 8
 
 
+def test_never_seen_again_shows_the_given_frame():
+    assert moments(judged([0.9, 0.0, 0.0], absent=(1, 2))) == [0]
+
+
 @given(st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.8]), min_size=2, max_size=40), st.data())
 def test_moments_are_some_frames_in_order(overlap, data):
     absent = data.draw(st.sets(st.integers(1, len(overlap) - 1), max_size=len(overlap) - 2))
