@@ -47,9 +47,13 @@ def quantise(graph: Path, target: Path, feeds: Iterable[Mapping[str, np.ndarray]
 
     :param feeds: inputs of the graph by name, as it gets them at work; about 100 do.
     :param level: one of LEVELS.
-    :raises EngineError: the graph is too large.
+    :raises EngineError: the graph is too large, or there is nothing to calibrate with.
     """
-    if graph.stat().st_size > LARGEST or any(graph.parent.glob('*.data')):
+    feeds = list(feeds)
+    if not feeds:
+        raise EngineError('there is nothing to calibrate with: give --frames with more than the '
+                          'init frame')
+    if graph.stat().st_size > LARGEST or graph.with_suffix('.data').exists():
         raise EngineError(f'{graph}: graphs with weights of over {LARGEST / 1e9:.1f} GB cannot be '
                           'quantised here: use a smaller variant, or another precision')
     with tempfile.TemporaryDirectory() as scratch:

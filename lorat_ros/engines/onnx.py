@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from lorat_ros.engines.plan_cache import processor
-from lorat_ros.engines.session import EngineError, Handle, Value
+from lorat_ros.engines.session import EngineError, EXACT, Handle, Value
 from lorat_ros.models.bundle import Bundle
 
 
@@ -54,6 +54,9 @@ class OnnxSession:
                  built: Path | None = None) -> None:
         self.precision = precision
         paths = {role: _of_precision(path, built) for role, path in bundle.graphs.items()}
+        if precision != EXACT and paths == dict(bundle.graphs):
+            raise EngineError(f'{built} holds no graph in {precision}, though it was proven: run '
+                              '`lorat build` again, or use precision fp32')
         self._graphs = {role: _load(path, threads) for role, path in paths.items()}
         self._outputs = {role: [o.name for o in graph.get_outputs()]
                          for role, graph in self._graphs.items()}

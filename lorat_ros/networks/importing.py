@@ -218,7 +218,7 @@ def import_checkpoint(path: Path, folder: Callable[[str], Path], clip: Callable[
     family, variant = choose(checkpoint, variant)
     target = folder(variant)
     origin = _file_of(checkpoint.path)
-    check_target(target, origin['sha256'])
+    check_target(target, origin['sha256'], variant)
     progress('merging')
     network, about, used = assemble(checkpoint, importable()[family], variant, base)
     about = {'name': target.name, 'family': family, **about, **(more or {})}
@@ -244,11 +244,12 @@ def _file_of(path: Path) -> dict[str, Any]:
     return describe_file(path.resolve())
 
 
-def check_target(folder: Path, sha256: str) -> None:
+def check_target(folder: Path, sha256: str, variant: str) -> None:
     """
     Check that a bundle may be written to a folder: it is new, empty, or this import's own.
 
     :param sha256: of the checkpoint.
+    :param variant: that is made of it, such as 'fartrack-pico'.
     :raises BundleError: it holds something else.
     """
     if folder.exists() and not folder.is_dir():
@@ -258,7 +259,9 @@ def check_target(folder: Path, sha256: str) -> None:
     if not (folder / MANIFEST).is_file():
         raise BundleError(f'{folder} is there and is no bundle: nothing in it is touched; give '
                           'another folder with --output, or another --name')
-    provenance = read_manifest(folder).get('provenance', {})
-    if provenance.get('checkpoint', {}).get('sha256') != sha256:
-        raise BundleError(f'{folder} is a bundle already, not of this checkpoint: give this one '
-                          'another name with --name, or remove the folder first')
+    there = read_manifest(folder)
+    same = there.get('provenance', {}).get('checkpoint', {}).get('sha256') == sha256
+    if not same or f'{there["family"]}-{there["variant"]}' != variant:
+        what = f'as {there["family"]}-{there["variant"]}' if same else 'but not of this checkpoint'
+        raise BundleError(f'{folder} is a bundle already, {what}: give this one another name with '
+                          '--name, or remove the folder first')

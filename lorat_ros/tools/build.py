@@ -71,10 +71,14 @@ def run(args: argparse.Namespace) -> int:
     if not verdict.passed:
         print(f'{name}: refused: {verdict}', file=sys.stderr)
         return 1
+    option, parameter = f'--engine {args.engine} --precision {args.precision}', (
+        f'engine: {args.engine}, precision: {args.precision}')
+    if args.engine_cache_dir:
+        option += f' --engine-cache-dir {args.engine_cache_dir}'
+        parameter += f', engine_cache_dir: {args.engine_cache_dir}'
     print(f'{name}: passed: {verdict}\nin {folder}\nuse it: lorat track VIDEO --init x,y,w,h '
-          f'--model {args.model or bundle.name} --engine {args.engine} --precision '
-          f'{args.precision}\n        ros2 launch …, with the parameters engine: {args.engine}, '
-          f'precision: {args.precision}')
+          f'--model {args.model or bundle.name} {option}\n        ros2 launch …, with the '
+          f'parameters {parameter}')
     return 0
 
 

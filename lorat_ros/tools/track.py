@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--engine', default='auto', help='what runs the model')
     parser.add_argument('--precision', default='auto', help='auto = fp32; what is below must have '
                         'been proven with lorat build')
+    parser.add_argument('--engine-cache-dir', metavar='FOLDER', help='of what lorat build made; '
+                        "default: the user's cache")
     parser.add_argument('--threads', type=int, default=1, help='CPU threads of the engine')
     parser.add_argument('--output', type=Path, metavar='OUT.mp4', help='write an annotated video')
     parser.add_argument('--boxes', type=Path, metavar='BOXES.txt', help='write x,y,w,h,score of '
@@ -52,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
         frames = open_frames(args.video)
         target = target_of(frames, args.init, args.truth)
         _check_outputs(args)
-        tracker = load_tracker(args.model, args.engine, args.threads, args.precision)
+        tracker = load_tracker(args.model, args.engine, args.threads, args.precision,
+                               args.engine_cache_dir)
         _follow(frames, target, tracker, args)
     except (ValueError, OSError, RuntimeError) as error:
         print(f'lorat track: {error}', file=sys.stderr)

@@ -121,6 +121,8 @@ class KestrelFamily:
         _, _, last_w, last_h = self._plan.to_crop(self._box)
         row, column = self._best_cell(score, w, h, (last_w, last_h))
         best = float(score[row, column])
+        if not (np.isfinite(best) and np.isfinite(boxes[:, row, column]).all()):
+            return Answer(self._reported(self._box), 0.0, self._plan.window)
         new_w, new_h = float(w[row, column]), float(h[row, column])
         # The surer the answer and the milder the change, the faster the size follows.
         rate = self._size_rate * best / shape_change((new_w, new_h), (last_w, last_h)) ** 0.5

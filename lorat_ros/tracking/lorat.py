@@ -147,6 +147,19 @@ def grow(box: np.ndarray, least: float) -> np.ndarray:
                            np.where(wide, centre + half, box[2:])])
 
 
+def within_reach(box: np.ndarray, image_wh: tuple[int, int]) -> np.ndarray:
+    """
+    Move a box xyxy that shows nothing of the image to the image's nearest border.
+
+    In images of one size there is none: the published state is clipped. Where the image has
+    become smaller, the search region would otherwise be empty for ever.
+    """
+    lowest, highest = -(box[2:] - box[:2]) / 2, np.array(image_wh) - (box[2:] - box[:2]) / 2
+    apart = (box[2:] <= 0) | (box[:2] >= np.array(image_wh))
+    corner = np.where(apart, np.clip(box[:2], lowest, highest), box[:2])
+    return np.concatenate([corner, box[2:] + (corner - box[:2])])
+
+
 def next_state(state: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Move to the box found (xyxy, clipped to the image) unless nothing of it is left."""
     usable = np.isfinite(found).all() and found[0] < found[2] and found[1] < found[3]
@@ -196,6 +209,7 @@ class LoratFamily:
     def look(self, image: np.ndarray) -> dict[str, Value]:
         """Crop the search region around where the target was."""
         self._image_wh = image.shape[1], image.shape[0]
+        self._state = within_reach(self._state, self._image_wh)
         self._plan = plan_window(grow(self._state, self._least), self._search_factor,
                                  self._search_size, self._image_wh, self._fill)
         return {'image': normalise(sample_bilinear(image, self._plan)), **self._memory}

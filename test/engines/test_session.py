@@ -11,7 +11,7 @@ import pytest
 from openvino import Core
 from support.bundles import copy_of_default
 
-from lorat_ros.engines import openvino, plan_cache
+from lorat_ros.engines import onnx, openvino, plan_cache
 from lorat_ros.engines.session import EngineError, Handle, open_session
 from lorat_ros.models.bundle import describe_file, read_bundle
 from lorat_ros.models.catalog import find_bundle
@@ -59,6 +59,13 @@ def test_a_refused_precision_tells_what_was_seen(tmp_path):
     plan_cache.write_verdict(folder, plan_cache.Verdict(120, 0.97, 0.5, 0.2))
     with pytest.raises(EngineError, match='refused by the parity gate: over 120 crops'):
         open_session(find_bundle(), 'openvino', 1, 'bf16', tmp_path)
+
+
+def test_a_built_graph_that_is_gone_is_not_replaced_by_float32(tmp_path):
+    folder = plan_cache.folder_of(find_bundle(), 'onnx', 'int8', onnx.version(), tmp_path)
+    plan_cache.write_verdict(folder, plan_cache.Verdict(100, 1.0, 1.0, 0.0))
+    with pytest.raises(EngineError, match='holds no graph in int8, though it was proven: run'):
+        open_session(find_bundle(), 'onnx', 1, 'int8', tmp_path)
 
 
 def test_bfloat16_that_passed_runs_and_is_not_float32(tmp_path):

@@ -173,7 +173,7 @@ def test_deltas_of_one_base_are_bundles_of_their_own(bundles, write, monkeypatch
             if '.lora.B' in name:
                 tensors[name] = -tensors[name]
     other = write('delta of 2024', retrained)
-    with pytest.raises(BundleError, match='delta is a bundle already, not of this checkpoint'):
+    with pytest.raises(BundleError, match='delta is a bundle already, but not of this checkpoint'):
         run(other, bundles / 'delta')
     run(other, bundles / 'second', more={'scores': {'AUC': 1.0}, 'licence': 'mine'})
     assert np.abs(answers(bundles / 'delta') - answers(bundles / 'second')).max() > 0.1
@@ -186,17 +186,21 @@ def test_deltas_of_one_base_are_bundles_of_their_own(bundles, write, monkeypatch
 
 
 def test_where_a_bundle_may_go(bundles, tmp_path):
-    importing.check_target(tmp_path / 'new', 'x')
-    importing.check_target(tmp_path, 'x')
-    made_of = read_bundle(bundles / 'delta').manifest['provenance']['checkpoint']['sha256']
-    importing.check_target(bundles / 'delta', made_of)      # the same import once more
-    with pytest.raises(BundleError, match='is a bundle already'):
-        importing.check_target(shipped_folder() / 'kestrel-s', made_of)
+    importing.check_target(tmp_path / 'new', 'x', 'lorat-s-224')
+    importing.check_target(tmp_path, 'x', 'lorat-s-224')
+    manifest = read_bundle(bundles / 'delta').manifest
+    made_of = manifest['provenance']['checkpoint']['sha256']
+    variant = f'{manifest["family"]}-{manifest["variant"]}'
+    importing.check_target(bundles / 'delta', made_of, variant)      # the same import once more
+    with pytest.raises(BundleError, match=f'is a bundle already, as {variant}'):
+        importing.check_target(bundles / 'delta', made_of, 'lorat-s-none')
+    with pytest.raises(BundleError, match='is a bundle already, but not of this checkpoint'):
+        importing.check_target(shipped_folder() / 'kestrel-s', made_of, variant)
     (tmp_path / 'cat.jpg').write_text('cat')
     with pytest.raises(BundleError, match='is there and is no bundle'):
-        importing.check_target(tmp_path, 'x')
+        importing.check_target(tmp_path, 'x', variant)
     with pytest.raises(BundleError, match='is no folder'):
-        importing.check_target(tmp_path / 'cat.jpg', 'x')
+        importing.check_target(tmp_path / 'cat.jpg', 'x', variant)
 
 
 def test_weights_in_a_file_of_their_own(write, tmp_path):

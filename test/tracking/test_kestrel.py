@@ -126,3 +126,16 @@ def test_a_vanished_target_is_looked_for_at_its_usual_size():
         if logits is seen:
             shrunk = answer.search_window[2]
     assert shrunk < 130 < answer.search_window[2]
+
+
+@pytest.mark.parametrize('name', ['score', 'boxes'])
+def test_an_answer_without_numbers_leaves_the_box_and_is_no_score(name):
+    family = KestrelFamily(find_bundle())
+    image = np.zeros((240, 320, 3), np.uint8)
+    family.start(image, (100.0, 80.0, 40.0, 30.0))
+    family.look(image)
+    outputs = {'score': np.zeros((1, 10, 10), np.float32),
+               'boxes': np.full((1, 4, 10, 10), 0.5, np.float32)}
+    outputs[name][:] = np.nan
+    answer = family.answer(outputs)
+    assert answer.box == pytest.approx((100.0, 80.0, 40.0, 30.0)) and answer.score == 0.0

@@ -249,6 +249,20 @@ def test_a_degenerate_answer_is_reported_but_not_followed():
     assert lorat.next_state(state, moved) is moved
 
 
+@given(boxes)
+def test_where_the_image_has_shrunk_the_search_region_still_shows_some_of_it(xywh):
+    x, y, w, h = xywh
+    box, image_wh = np.array((x, y, x + w, y + h)), (320, 240)
+    moved = lorat.within_reach(box, image_wh)
+    np.testing.assert_allclose(moved[2:] - moved[:2], (w, h))
+    assert (moved[2:] > 0).all() and (moved[:2] < image_wh).all()
+    apart = (box[2:] <= 0) | (box[:2] >= image_wh)
+    np.testing.assert_array_equal(moved[:2][~apart], box[:2][~apart])
+    plan = lorat.plan_window(lorat.grow(moved, 10.0), 4.0, 224, image_wh, (0.0, 0.0, 0.0))
+    x1, y1, x2, y2 = plan.source
+    assert x2 > x1 and y2 > y1
+
+
 def test_far_edges_ignore_noise_of_under_a_ten_thousandth():
     assert lorat.rasterise(2.0, 5.00005) == (2, 5)
     assert lorat.rasterise(1.99, 5.001) == (1, 6)
