@@ -9,9 +9,10 @@ runs a network: the tracker does.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,6 +29,37 @@ class Answer:
     box: Box                # xywh, image pixels
     score: float            # [0, 1]
     search_window: Box      # xywh, image pixels: where was looked
+
+
+@dataclass(frozen=True)
+class CropSizes:
+    """Crops of a family with template and search region, as ``sizes`` in ``model.json``."""
+
+    template: int               # sides in crop pixels
+    search: int
+    template_factor: float      # how many times the target a crop spans
+    search_factor: float
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> CropSizes:
+        """Read ``sizes`` of a ``model.json``."""
+        sizes = manifest['sizes']
+        return cls(int(sizes['template']), int(sizes['search']),
+                   float(sizes['template_factor']), float(sizes['search_factor']))
+
+
+@contextmanager
+def reading(bundle: Bundle) -> Iterator[Mapping[str, Any]]:
+    """
+    Read ``model.json`` of a bundle in the body of a ``with``.
+
+    :raises BundleError: the body misses a field, or a field is of a wrong type or value.
+    """
+    try:
+        yield bundle.manifest
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f'{bundle.path}: model.json lacks or garbles {error}: copy or import '
+                          'the bundle anew') from None
 
 
 class Family(Protocol):

@@ -9,8 +9,8 @@ import numpy as np
 
 from lorat_ros.boxes import Box
 from lorat_ros.engines.session import Value
-from lorat_ros.models.bundle import Bundle, BundleError
-from lorat_ros.tracking.family import Answer
+from lorat_ros.models.bundle import Bundle
+from lorat_ros.tracking.family import Answer, CropSizes, reading
 from lorat_ros.tracking.square_crop import (clip_box, normalise, sample_square, square_around,
                                             SquareCrop)
 from lorat_ros.tracking.template_memory import SCHEDULES, TemplateMemory
@@ -86,19 +86,12 @@ class FarTrackFamily:
     roles = ('first', 'search')
 
     def __init__(self, bundle: Bundle) -> None:
-        manifest = bundle.manifest
-        try:
-            sizes, post = manifest['sizes'], manifest['postprocessing']
-            self._template_size, self._search_size = int(sizes['template']), int(sizes['search'])
-            self._template_factor = float(sizes['template_factor'])
-            self._search_factor = float(sizes['search_factor'])
+        with reading(bundle) as manifest:
+            self._sizes, post = CropSizes.of(manifest), manifest['postprocessing']
             self._slots_at = SCHEDULES[post['schedule']]
             self._decode = DECODINGS[post['decoding']]
             self._kept, self._capacity = int(post['kept']), int(post['capacity'])
             self._memory = TemplateMemory(self._capacity)
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f'{bundle.path}: model.json lacks or garbles {error}: copy or '
-                              'import the bundle anew') from None
         self._box: Box = (0.0, 0.0, 0.0, 0.0)
         self._image: np.ndarray | None = None       # from ``look`` to ``answer``
         self._crop: SquareCrop | None = None
@@ -125,7 +118,7 @@ class FarTrackFamily:
     def look(self, image: np.ndarray) -> dict[str, Value]:
         """Crop the search region around where the target was; choose the templates."""
         self._image = image
-        self._crop = square_around(self._box, self._search_factor, self._search_size)
+        self._crop = square_around(self._box, self._sizes.search_factor, self._sizes.search)
         inputs = {'image': normalise(sample_square(image, self._crop))}
         self.slots = self._slots_at(self._newest)
         if self.role == 'first':
@@ -163,5 +156,5 @@ class FarTrackFamily:
 
     def _cut_template(self, image: np.ndarray) -> np.ndarray:
         """Crop of the present box, (112, 112, 3) uint8 BGR."""
-        return sample_square(image, square_around(self._box, self._template_factor,
-                                                  self._template_size))
+        return sample_square(image, square_around(self._box, self._sizes.template_factor,
+                                                  self._sizes.template))

@@ -10,9 +10,9 @@ import numpy as np
 
 from lorat_ros.boxes import Box, centre_xywh, clip_xywh
 from lorat_ros.engines.session import Value
-from lorat_ros.models.bundle import Bundle, BundleError
+from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crops import (CropPlan, mean_colour, plan_crop, sample_crop, window_side)
-from lorat_ros.tracking.family import Answer
+from lorat_ros.tracking.family import Answer, CropSizes, reading
 
 STRIDE = 16
 IMAGE_MEAN = np.array((103.53, 116.28, 123.675), np.float32)      # BGR, of ImageNet
@@ -64,22 +64,15 @@ class KestrelFamily:
     role = 'search'
 
     def __init__(self, bundle: Bundle) -> None:
-        manifest = bundle.manifest
-        try:
-            sizes, post = manifest['sizes'], manifest['postprocessing']
-            self._template_size, self._search_size = int(sizes['template']), int(sizes['search'])
-            self._template_factor = float(sizes['template_factor'])
-            self._search_factor = float(sizes['search_factor'])
+        with reading(bundle) as manifest:
+            self._sizes, post = CropSizes.of(manifest), manifest['postprocessing']
             self._window_weight = float(post['window'])
             self._shape_penalty = float(post['shape_penalty'])
             self._size_rate = float(post['size_rate'])
             self._hold_score = float(post['hold_score'])
             self._widening = float(post['widening'])
             self._widest = float(post['widest'])
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f'{bundle.path}: model.json lacks or garbles {error}: copy or '
-                              'import the bundle anew') from None
-        cells = self._search_size // STRIDE
+        cells = self._sizes.search // STRIDE
         # Hann with its zeros outside the grid: the border cells stay eligible.
         hann = np.hanning(cells + 2)[1:-1]
         self._window = np.outer(hann, hann)
@@ -95,8 +88,8 @@ class KestrelFamily:
         """Take a target: template crop, the share of each cell it covers, fill colour."""
         self._box, self._fill = box, mean_colour(image)
         self._unsure, self._usual_wh = 0, np.array(box[2:])
-        size = self._template_size
-        plan = self._plan_around(image, self._template_factor, size)
+        size = self._sizes.template
+        plan = self._plan_around(image, self._sizes.template_factor, size)
         mask = cover_of_cells(plan.to_crop(box), size // STRIDE, size)
         return {'image': normalise(sample_crop(image, plan)), 'mask': mask[None]}
 
@@ -107,15 +100,16 @@ class KestrelFamily:
     def look(self, image: np.ndarray) -> dict[str, Value]:
         """Crop the search region around where the target was; wider while it is not seen."""
         self._image_wh = image.shape[1], image.shape[0]
-        factor = self._search_factor * min(1 + self._widening * self._absent_for, self._widest)
-        self._plan = self._plan_around(image, factor, self._search_size)
+        wider = min(1 + self._widening * self._absent_for, self._widest)
+        self._plan = self._plan_around(image, self._sizes.search_factor * wider,
+                                       self._sizes.search)
         return {'image': normalise(sample_crop(image, self._plan)), **self._memory}
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
         """Choose the best cell, smooth the size, and move on unless the score is hopeless."""
         logits, boxes = outputs['score'][0], outputs['boxes'][0]
         score = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        size = self._search_size
+        size = self._sizes.search
         w = np.maximum((boxes[2] - boxes[0]) * size, 1e-3)
         h = np.maximum((boxes[3] - boxes[1]) * size, 1e-3)
         _, _, last_w, last_h = self._plan.to_crop(self._box)

@@ -10,8 +10,8 @@ import numpy as np
 
 from lorat_ros.boxes import Box
 from lorat_ros.engines.session import Value
-from lorat_ros.models.bundle import Bundle, BundleError
-from lorat_ros.tracking.family import Answer
+from lorat_ros.models.bundle import Bundle
+from lorat_ros.tracking.family import Answer, CropSizes, reading
 from lorat_ros.tracking.square_crop import (clip_box, normalise, sample_square, square_around,
                                             SquareCrop)
 
@@ -60,17 +60,10 @@ class LiteTrackFamily:
     role = 'search'
 
     def __init__(self, bundle: Bundle) -> None:
-        manifest = bundle.manifest
-        try:
-            sizes, post = manifest['sizes'], manifest['postprocessing']
-            self._template_size, self._search_size = int(sizes['template']), int(sizes['search'])
-            self._template_factor = float(sizes['template_factor'])
-            self._search_factor = float(sizes['search_factor'])
+        with reading(bundle) as manifest:
+            self._sizes, post = CropSizes.of(manifest), manifest['postprocessing']
             self._margin = float(post['margin'])
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f'{bundle.path}: model.json lacks or garbles {error}: copy or '
-                              'import the bundle anew') from None
-        self._window = hann_window(self._search_size // PATCH)
+        self._window = hann_window(self._sizes.search // PATCH)
         self._memory: dict[str, Value] = {}
         self._state: Box = (0.0, 0.0, 0.0, 0.0)
         self._image_wh = (0, 0)
@@ -79,7 +72,7 @@ class LiteTrackFamily:
     def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
         """Take a target: template crop, and its box in there for the target token."""
         self._state = box
-        crop = square_around(box, self._template_factor, self._template_size)
+        crop = square_around(box, self._sizes.template_factor, self._sizes.template)
         return {'image': normalise(sample_square(image, crop)),
                 'target_box': np.array([crop.to_crop(box)], np.float32)}
 
@@ -90,7 +83,7 @@ class LiteTrackFamily:
     def look(self, image: np.ndarray) -> dict[str, Value]:
         """Crop the search region around where the target was."""
         self._image_wh = image.shape[1], image.shape[0]
-        self._crop = square_around(self._state, self._search_factor, self._search_size)
+        self._crop = square_around(self._state, self._sizes.search_factor, self._sizes.search)
         return {'image': normalise(sample_square(image, self._crop)), **self._memory}
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:

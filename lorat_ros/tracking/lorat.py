@@ -15,9 +15,9 @@ import numpy as np
 
 from lorat_ros.boxes import Box
 from lorat_ros.engines.session import Value
-from lorat_ros.models.bundle import Bundle, BundleError
+from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crops import CropPlan, sample_bilinear, window_side
-from lorat_ros.tracking.family import Answer
+from lorat_ros.tracking.family import Answer, CropSizes, reading
 
 PATCH = 14                                                        # of DINOv2
 IMAGE_MEAN = np.array((0.406, 0.456, 0.485), np.float32)          # BGR, of ImageNet
@@ -173,18 +173,11 @@ class LoratFamily:
     role = 'search'
 
     def __init__(self, bundle: Bundle) -> None:
-        manifest = bundle.manifest
-        try:
-            sizes, post = manifest['sizes'], manifest['postprocessing']
-            self._template_size, self._search_size = int(sizes['template']), int(sizes['search'])
-            self._template_factor = float(sizes['template_factor'])
-            self._search_factor = float(sizes['search_factor'])
+        with reading(bundle) as manifest:
+            self._sizes, post = CropSizes.of(manifest), manifest['postprocessing']
             self._window_weight = float(post['window'])
             self._least = float(post['smallest'])
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f'{bundle.path}: model.json lacks or garbles {error}: copy or '
-                              'import the bundle anew') from None
-        self._grid = self._search_size // PATCH
+        self._grid = self._sizes.search // PATCH
         self._window = window_of(self._grid)
         self._memory: dict[str, Value] = {}
         self._fill = (0.0, 0.0, 0.0)
@@ -197,9 +190,9 @@ class LoratFamily:
         x, y, w, h = box
         self._state = np.array((x, y, x + w, y + h), np.float64)
         self._fill = tuple(cv2.mean(image)[:3])
-        plan = plan_window(self._state, self._template_factor, self._template_size,
+        plan = plan_window(self._state, self._sizes.template_factor, self._sizes.template,
                            (image.shape[1], image.shape[0]), self._fill)
-        mask = template_mask(template_cells(self._state, plan), self._template_size // PATCH)
+        mask = template_mask(template_cells(self._state, plan), self._sizes.template // PATCH)
         return {'image': normalise(sample_bilinear(image, plan)), 'mask': mask[None]}
 
     def remember(self, outputs: Mapping[str, Value]) -> None:
@@ -210,8 +203,8 @@ class LoratFamily:
         """Crop the search region around where the target was."""
         self._image_wh = image.shape[1], image.shape[0]
         self._state = within_reach(self._state, self._image_wh)
-        self._plan = plan_window(grow(self._state, self._least), self._search_factor,
-                                 self._search_size, self._image_wh, self._fill)
+        self._plan = plan_window(grow(self._state, self._least), self._sizes.search_factor,
+                                 self._sizes.search, self._image_wh, self._fill)
         return {'image': normalise(sample_bilinear(image, self._plan)), **self._memory}
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
@@ -221,7 +214,7 @@ class LoratFamily:
         If the network gave no numbers, the box stays and the score is 0.
         """
         index, score, _ = choose(outputs['score'][0], self._window, self._window_weight)
-        best = outputs['boxes'].reshape(-1, 4)[index] * np.float32(self._search_size)
+        best = outputs['boxes'].reshape(-1, 4)[index] * np.float32(self._sizes.search)
         found = clip(to_image(best, self._plan), self._image_wh)
         if not (math.isfinite(score) and np.isfinite(found).all()):
             found, score = self._state, 0.0
