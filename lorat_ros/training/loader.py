@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, Dataset
 
 from lorat_ros.training.pairs import PairConfig, PairSampler
@@ -56,11 +55,6 @@ def usual_loaders(processes: int = 1) -> int:
     return max(0, min(cores // processes - 1, MOST))
 
 
-def _begin(worker: int) -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
 def batches(pool: Pool, config: PairConfig, keys: Keys, steps: range, loaders: int
             ) -> Iterator[Batch]:
     """
@@ -70,10 +64,12 @@ def batches(pool: Pool, config: PairConfig, keys: Keys, steps: range, loaders: i
     :param loaders: processes that draw ahead; 0: they are drawn here, when they are asked for.
     """
     data = _Steps(pool, config, keys)
+    # Here, not in the processes: there OpenCV would wait for threads that a copy does not have.
+    cv2.setNumThreads(1)
     if loaders and pool.store is not None:
         pool.store.pin(loaders)
     loader = DataLoader(data, batch_size=None, sampler=steps, num_workers=loaders,
-                        collate_fn=_as_it_is, worker_init_fn=_begin,
+                        collate_fn=_as_it_is,
                         multiprocessing_context='fork' if loaders else None,
                         prefetch_factor=AHEAD if loaders else None)
     asked = time.perf_counter()

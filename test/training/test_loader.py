@@ -3,6 +3,7 @@
 """Pairs drawn ahead are those drawn in between; who waits for whom is said."""
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from support.pools import write_pool
@@ -16,6 +17,9 @@ SMALL = PairConfig(search_size=96, template_size=48)
 
 def test_loading_processes_change_no_pair(tmp_path):
     folder = write_pool(tmp_path)
+    # OpenCV's own threads are at work before: copies of this process must not wait for them.
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 5)
 
     def drawn(loaders: int) -> list[Batch]:
         return list(batches(read_pool(folder), SMALL,
