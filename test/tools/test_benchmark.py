@@ -212,3 +212,15 @@ def test_the_machine_is_described() -> None:
     assert machine['versions']['numpy'] == np.__version__
     assert benchmark_machine.busy(1.5, 2) and not benchmark_machine.busy(0.2, 2)
     assert not benchmark_machine.busy(None, None)
+
+
+def test_a_clock_that_ticks_rarely_is_given_more_to_tell() -> None:
+    calls = [0]
+
+    def product() -> None:      # takes ten microseconds
+        calls[0] += 1
+
+    def clock() -> float:       # ticks every millisecond
+        return (calls[0] * 10e-6) // 1e-3 * 1e-3
+    took = benchmark_gemm.shortest_ms(product, clock, seconds=0.01)
+    assert 0.005 <= took <= 0.02
