@@ -146,7 +146,8 @@ def sample_bilinear(image: np.ndarray, plan: CropPlan) -> np.ndarray:
     Execute a plan exactly: bilinear between pixel centres in float32, without antialias.
 
     What trackers that crop with torch's ``interpolate`` were trained on. OpenCV rounds the
-    weights; here the cost is that of the crop, not of the region it shows.
+    weights. Of the region only the rows that are needed are read, so the cost grows with its
+    width, not with its area.
 
     :param image: (height, width, 3) uint8 BGR.
     :returns: (size, size, 3) float32 BGR in 0..255.
