@@ -38,7 +38,10 @@ class Source:
     """Where a family of published trackers comes from."""
 
     paper: str
-    licence: str
+    licence: str      # of the weights, as far as it is known
+
+    def __str__(self) -> str:
+        return f'{self.paper}: {self.licence}'
 
 
 SOURCES: Mapping[str, Source] = MappingProxyType({

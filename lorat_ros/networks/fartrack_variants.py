@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lorat_ros.models.catalog import SOURCES
+
 WIDTH, HEADS, HIDDEN, PATCH = 192, 3, 768, 16
 TEMPLATE_SIZE, SEARCH_SIZE = 112, 224              # pixels
 TEMPLATE_CELLS, SEARCH_GRID = 49, 14
@@ -57,8 +59,6 @@ VARIANTS = {f'fartrack-{prefix}{size}{suffix}': FarTrackConfig(stage, depth, pos
             for size, depth in _DEPTHS.items()}
 #: Multiply-adds a frame of the authors' own network in the sparse stage, counted by running it.
 PUBLISHED_MACS = {'tiny': 4_159_000_000, 'nano': 2_794_000_000, 'pico': 1_703_000_000}
-LICENCE = ('FARTrack (its authors): unclear, ask them before any use. Their repository carries '
-           'the Apache-2.0 licence, its README says: not for commercial use')
 
 
 def describe(variant: str) -> dict[str, Any]:
@@ -75,5 +75,5 @@ def describe(variant: str) -> dict[str, Any]:
         # The authors never call a target lost. A coordinate drawn by lot has 1/605. Not
         # calibrated: no trained weights were at hand.
         'score': {'lost': 0.02, 'recover': 0.05},
-        'licence': LICENCE,
+        'licence': str(SOURCES['fartrack']),
         **({'published_macs': PUBLISHED_MACS[size]} if sparse else {})}

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lorat_ros.models.catalog import SOURCES
 from lorat_ros.networks import vit
 from lorat_ros.networks.checkpoints import check_tensors, CheckpointError
 from lorat_ros.networks.litetrack_layers import Block, Head, TargetToken
@@ -245,5 +246,5 @@ def _about(variant: str) -> dict[str, Any]:
             # The authors never call a target lost. The score is trained towards 1 at the centre
             # of the target and towards 0 elsewhere. Not calibrated.
             'score': {'lost': 0.3, 'recover': 0.5},
-            'licence': 'LiteTrack: MIT for the code; nothing is said of the weights',
+            'licence': str(SOURCES['litetrack']),
             'published_macs': PUBLISHED_MACS[variant]}

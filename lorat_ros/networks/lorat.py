@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lorat_ros.models.catalog import SOURCES
 from lorat_ros.networks import checkpoints, vit
 from lorat_ros.networks.checkpoints import BaseNeeded, check_tensors, CheckpointError
 from lorat_ros.networks.heads import MlpHead
@@ -81,7 +82,7 @@ def _about(variant: str) -> dict[str, Any]:
         # The authors never call a target lost. The score is trained to be the expected overlap:
         # what is probably not the target is not believed. Not calibrated.
         'score': {'lost': 0.3, 'recover': 0.5},
-        'licence': 'LoRAT: not stated by its authors; DINOv2: Apache-2.0'}
+        'licence': str(SOURCES['lorat'])}
 
 
 class Lorat(nn.Module):

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     print(table([OTHERS, *published_rows(bundles)]))
     print('\nTheir licences, which hold for bundles made of them, too:')
     for source in SOURCES.values():
-        print(f'{source.paper}: {source.licence}')
+        print(source)
     for problem in problems:
         print(f'lorat models: {problem}', file=sys.stderr)
     if not bundles:
