@@ -3,14 +3,14 @@
 """ONNX Runtime on the CPU: the default engine, in float32 or with graphs quantised to int8."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
 from lorat_ros.engines.plan_cache import processor
-from lorat_ros.engines.session import EngineError, EXACT, Handle, Value
+from lorat_ros.engines.session import ArraySession, EngineError, EXACT
 from lorat_ros.models.bundle import Bundle
 
 
@@ -44,7 +44,7 @@ def version() -> str:
     return f'onnxruntime {onnxruntime.__version__} {processor()}'
 
 
-class OnnxSession:
+class OnnxSession(ArraySession):
     """Runs a bundle's graphs with ONNX Runtime on the CPU."""
 
     engine = 'onnx'
@@ -58,24 +58,11 @@ class OnnxSession:
             raise EngineError(f'{built} holds no graph in {precision}, though it was proven: run '
                               '`lorat build` again, or use precision fp32')
         self._graphs = {role: _load(path, threads) for role, path in paths.items()}
-        self._outputs = {role: [o.name for o in graph.get_outputs()]
-                         for role, graph in self._graphs.items()}
-        self._kept = {role: bundle.handed_over(role) for role in self._graphs}
+        super().__init__(bundle, {role: [output.name for output in graph.get_outputs()]
+                                  for role, graph in self._graphs.items()})
 
-    def run(self, role: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
-        """Run the graph of a role; see ``Session.run``."""
-        if role not in self._graphs:
-            raise EngineError(f'this model has no graph {role!r}, only {sorted(self._graphs)}')
-        feed = {name: value.value if isinstance(value, Handle) else np.ascontiguousarray(value)
-                for name, value in inputs.items()}
-        try:
-            values = self._graphs[role].run(self._outputs[role], feed)
-        except Exception as error:
-            shapes = {name: getattr(value, 'shape', None) for name, value in feed.items()}
-            raise EngineError(f'graph {role!r} refused its inputs {shapes}: {error}') from None
-        kept = self._kept[role]
-        return {name: Handle(value) if name in kept else value
-                for name, value in zip(self._outputs[role], values)}
+    def _infer(self, role: str, feed: dict[str, np.ndarray]) -> Sequence[np.ndarray]:
+        return self._graphs[role].run(self._outputs[role], feed)
 
     def close(self) -> None:
         """Give back memory."""

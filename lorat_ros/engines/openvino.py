@@ -3,14 +3,14 @@
 """OpenVINO on the CPU: an optional engine (``pip install openvino``), in float32 or bfloat16."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import openvino
 
 from lorat_ros.engines.plan_cache import processor
-from lorat_ros.engines.session import EngineError, Handle, Value
+from lorat_ros.engines.session import ArraySession, EngineError
 from lorat_ros.models.bundle import Bundle
 
 HINTS = {'fp32': 'f32', 'bf16': 'bf16'}
@@ -21,7 +21,7 @@ def version() -> str:
     return f'openvino {openvino.__version__} {processor()}'
 
 
-class OpenVinoSession:
+class OpenVinoSession(ArraySession):
     """Runs a bundle's graphs with OpenVINO on the CPU."""
 
     engine = 'openvino'
@@ -35,7 +35,7 @@ class OpenVinoSession:
             raise EngineError('this CPU has no bfloat16 arithmetic: use precision fp32')
         settings = {'PERFORMANCE_HINT': 'LATENCY', 'NUM_STREAMS': 1,
                     'INFERENCE_NUM_THREADS': threads, 'INFERENCE_PRECISION_HINT': HINTS[precision]}
-        self._requests, self._outputs, self._kept = {}, {}, {}
+        self._requests, outputs = {}, {}
         for role, path in bundle.graphs.items():
             try:
                 compiled = core.compile_model(str(path), 'CPU', settings)
@@ -43,24 +43,13 @@ class OpenVinoSession:
                 raise EngineError(f'{path} cannot be loaded by OpenVINO {openvino.__version__}: '
                                   f'{error}; use engine onnx, or update openvino') from None
             self._requests[role] = compiled.create_infer_request()
-            self._outputs[role] = [output.get_any_name() for output in compiled.outputs]
-            self._kept[role] = bundle.handed_over(role)
+            outputs[role] = [output.get_any_name() for output in compiled.outputs]
+        super().__init__(bundle, outputs)
 
-    def run(self, role: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
-        """Run the graph of a role; see ``Session.run``."""
-        if role not in self._requests:
-            raise EngineError(f'this model has no graph {role!r}, only {sorted(self._requests)}')
-        feed = {name: value.value if isinstance(value, Handle) else np.ascontiguousarray(value)
-                for name, value in inputs.items()}
-        try:
-            # Inputs are read where they are; outputs are copied, as the next run overwrites them.
-            values = self._requests[role].infer(feed, share_inputs=True, share_outputs=False)
-        except (RuntimeError, ValueError) as error:
-            shapes = {name: getattr(value, 'shape', None) for name, value in feed.items()}
-            raise EngineError(f'graph {role!r} refused its inputs {shapes}: {error}') from None
-        kept, names = self._kept[role], self._outputs[role]
-        return {name: Handle(values[k]) if name in kept else values[k]
-                for k, name in enumerate(names)}
+    def _infer(self, role: str, feed: dict[str, np.ndarray]) -> Sequence[np.ndarray]:
+        # Inputs are read where they are; outputs are copied, as the next run overwrites them.
+        values = self._requests[role].infer(feed, share_inputs=True, share_outputs=False)
+        return [values[k] for k in range(len(self._outputs[role]))]
 
     def close(self) -> None:
         """Give back memory."""

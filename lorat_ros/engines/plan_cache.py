@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,10 +51,8 @@ def judge(overlaps: Sequence[float], score_differences: Sequence[float]) -> Verd
     """Sum up what was seen, one number a crop each."""
     if not len(overlaps):
         return Verdict(0, 0.0, 0.0, 0.0)
-    ordered = sorted(overlaps)
-    middle = len(ordered) // 2
-    median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-    return Verdict(len(ordered), float(median), float(ordered[0]), float(max(score_differences)))
+    return Verdict(len(overlaps), float(statistics.median(overlaps)), float(min(overlaps)),
+                   float(max(score_differences)))
 
 
 def cache_root(chosen: str | Path | None = None) -> Path:

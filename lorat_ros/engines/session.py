@@ -11,7 +11,7 @@ it to the host.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -50,6 +50,38 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Give back memory; the session cannot be used afterwards."""
+
+
+class ArraySession:
+    """What sessions that run ONNX graphs with arrays of the host have in common."""
+
+    def __init__(self, bundle: Bundle, outputs: Mapping[str, Sequence[str]]) -> None:
+        """
+        Take over the bookkeeping.
+
+        :param outputs: role to the names of its graph's outputs, in the order of ``_infer``.
+        """
+        self._outputs = outputs
+        self._kept = {role: bundle.handed_over(role) for role in outputs}
+
+    def _infer(self, role: str, feed: dict[str, np.ndarray]) -> Sequence[np.ndarray]:
+        """Run a graph; what it returns nobody else writes to. May raise anything."""
+        raise NotImplementedError
+
+    def run(self, role: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
+        """Run the graph of a role; see ``Session.run``."""
+        if role not in self._outputs:
+            raise EngineError(f'this model has no graph {role!r}, only {sorted(self._outputs)}')
+        feed = {name: value.value if isinstance(value, Handle) else np.ascontiguousarray(value)
+                for name, value in inputs.items()}
+        try:
+            values = self._infer(role, feed)
+        except Exception as error:      # engines have exception types of their own
+            shapes = {name: getattr(value, 'shape', None) for name, value in feed.items()}
+            raise EngineError(f'graph {role!r} refused its inputs {shapes}: {error}') from None
+        kept = self._kept[role]
+        return {name: Handle(value) if name in kept else value
+                for name, value in zip(self._outputs[role], values)}
 
 
 class EngineEntry(NamedTuple):
