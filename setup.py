@@ -46,7 +46,8 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={f'{PACKAGE}.models': bundle_files()},
+    package_data={f'{PACKAGE}.models': bundle_files(),
+                  f'{PACKAGE}.training': ['recipes/*.yaml']},
     data_files=data_files,
     # OpenCV has four names on PyPI, and ROS machines bring their own: the extra `opencv` names
     # the one that needs no display. rclpy and the messages come from ROS 2.
@@ -56,7 +57,7 @@ setup(
         'opencv': ['opencv-python-headless>=4.5'],
         'import': ['torch>=2.6', 'onnx>=1.16', 'onnx_ir', 'onnxscript', 'safetensors'],
         'train': ['torch>=2.6', 'onnx>=1.16', 'onnx_ir', 'onnxscript', 'matplotlib',
-                  'rosbags>=0.11'],
+                  'pyyaml', 'rosbags>=0.11'],
         'vot': ['vot-trax>=4.0'],
         'test': ['pytest>=7,<8.4', 'pytest-timeout', 'hypothesis', 'got10k', 'six'],
     },

@@ -65,6 +65,24 @@ def write_bundle(network: Kestrel, folder: Path, about: Mapping[str, Any],
                          half=True)
 
 
+def export_checkpoint(checkpoint: Path, bundle: Path, about: Mapping[str, Any]) -> None:
+    """
+    Make a bundle of what ``lorat train`` wrote.
+
+    :param bundle: folder to write; its name names the model.
+    :param about: more for ``model.json``, before what is usual: licence, score, provenance, …
+    :raises RuntimeError: the graphs answer otherwise than the network.
+    """
+    network, state = load_checkpoint(checkpoint)
+    pairs = state['train'].get('pairs', {})
+    factors = {name: pairs[name] for name in ('template_factor', 'search_factor')
+               if name in pairs}
+    write_bundle(network, bundle, {
+        'name': bundle.name, 'variant': 's', **DEFAULTS, 'licence': 'not stated', **about,
+        'provenance': {'steps': state['step'], 'train': state['train'],
+                       **about.get('provenance', {})}}, **factors)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
@@ -75,15 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--describe', type=Path, metavar='JSON',
                         help='more for model.json: postprocessing, score, scores, provenance, …')
     args = parser.parse_args(arguments)
-    network, state = load_checkpoint(args.checkpoint)
     more = json.loads(args.describe.read_text(encoding='utf-8')) if args.describe else {}
-    pairs = state['train'].get('pairs', {})
-    factors = {name: pairs[name] for name in ('template_factor', 'search_factor')
-               if name in pairs}
-    write_bundle(network, args.bundle, {
-        'name': args.bundle.name, 'variant': args.variant, **DEFAULTS, 'licence': args.licence,
-        **more, 'provenance': {**more.get('provenance', {}), 'steps': state['step'],
-                               'train': state['train']}}, **factors)
+    export_checkpoint(args.checkpoint, args.bundle,
+                      {'variant': args.variant, 'licence': args.licence, **more})
     total = sum(p.stat().st_size for p in args.bundle.iterdir())
     print(f'{args.bundle}: {total / 1e6:.1f} MB, graphs agree with the network')
     return 0

@@ -14,7 +14,8 @@ HELP = 'train a model from images and clips'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the subcommand."""
-    parser.add_argument('recipe', choices=['kestrel'], help='what to train')
+    parser.add_argument('recipe', help='what to train and how: a name (docs/training.md lists '
+                                       'them) or the path of a YAML file')
     parser.add_argument('--data', action='append', required=True, metavar='PATH[=WEIGHT]',
                         help='training pool, data set or recording (docs/data.md); several times '
                              'for a mixture, in which WEIGHT 2 draws each clip twice as often')
@@ -22,13 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='folder for checkpoints, curves, pictures and the bundle; '
                              'a run found there is resumed')
     parser.add_argument('--name', help='of the bundle (default: the name of RUN)')
-    parser.add_argument('--steps', type=int, default=12000, help='optimiser steps in all')
-    parser.add_argument('--decay-steps', type=int, default=3000,
-                        help='last steps, in which the learning rate falls')
-    parser.add_argument('--batch', type=int, default=48, help='pairs a step, over all processes')
-    parser.add_argument('--learning-rate', type=float, default=1e-3)
-    parser.add_argument('--search-size', type=int, default=160, help='pixels, multiple of 16')
-    parser.add_argument('--template-size', type=int, default=80, help='pixels, multiple of 16')
+    parser.add_argument('--variant', help='of a published family, such as lorat-b-224')
+    parser.add_argument('--base', type=Path, metavar='FILE',
+                        help='foundation model that stays frozen, such as '
+                             'dinov2_vitb14_pretrain.pth')
+    parser.add_argument('--from', dest='start', type=Path, metavar='CHECKPOINT',
+                        help='weights to begin with')
+    parser.add_argument('--steps', type=int, help='optimiser steps in all (train.steps)')
+    parser.add_argument('--batch', type=int, help='samples a step, over all processes '
+                                                  '(train.batch)')
+    parser.add_argument('--set', nargs='+', default=[], action='extend', metavar='NAME=VALUE',
+                        help='other values of the recipe, such as train.learning_rate=1e-4')
+    parser.add_argument('--licence', default='not stated', help='of the weights that are made; '
+                        'stands in the model card')
     parser.add_argument('--tracks', type=Path, metavar='FOLDER',
                         help='self-labelled tracks of the pool (see docs/training.md)')
     parser.add_argument('--leave-out', nargs='*', default=[], metavar='NAME',
@@ -39,8 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--memory', type=float, default=3.0, metavar='GB',
                         help='of pictures to keep, each process (default: 3)')
     parser.add_argument('--loaders', type=int, metavar='N',
-                        help='processes that prepare pairs (default: the cores that are free)')
-    parser.add_argument('--seed', type=int, default=0)
+                        help='processes that prepare samples (default: the cores that are free)')
     parser.add_argument('--threads', type=int, default=1, help='CPU threads of each process')
 
 

@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from lorat_ros.training.pairs import PairConfig, PairSampler
-from lorat_ros.training.pool import Pool
+from lorat_ros.training.method import Draws
 
 Keys = Callable[[int], list[tuple[int, ...]]]        # of a step, the keys of its pairs
 AHEAD = 3                                            # batches that each process has ready
@@ -38,13 +37,12 @@ class Batch:
 class _Steps(Dataset):
     """A step's pairs, drawn by its number."""
 
-    def __init__(self, pool: Pool, config: PairConfig, keys: Keys) -> None:
-        self.pool, self.config, self.keys = pool, config, keys
-        self.sampler = PairSampler(pool, config)
+    def __init__(self, draws: Draws, keys: Keys) -> None:
+        self.draws, self.keys = draws, keys
 
     def __getitem__(self, step: int) -> tuple[dict[str, np.ndarray], float]:
         start = time.perf_counter()
-        pairs = self.sampler.batch(self.keys(step))
+        pairs = self.draws.batch(self.keys(step))
         return pairs, time.perf_counter() - start
 
 
@@ -55,19 +53,18 @@ def usual_loaders(processes: int = 1) -> int:
     return max(0, min(cores // processes - 1, MOST))
 
 
-def batches(pool: Pool, config: PairConfig, keys: Keys, steps: range, loaders: int
-            ) -> Iterator[Batch]:
+def batches(draws: Draws, keys: Keys, steps: range, loaders: int) -> Iterator[Batch]:
     """
     Draw the pairs of these steps, in order.
 
     :param keys: gives the keys of a step's pairs.
     :param loaders: processes that draw ahead; 0: they are drawn here, when they are asked for.
     """
-    data = _Steps(pool, config, keys)
+    data = _Steps(draws, keys)
     # Here, not in the processes: there OpenCV would wait for threads that a copy does not have.
     cv2.setNumThreads(1)
-    if loaders and pool.store is not None:
-        pool.store.pin(loaders)
+    if loaders and draws.pool.store is not None:
+        draws.pool.store.pin(loaders)
     loader = DataLoader(data, batch_size=None, sampler=steps, num_workers=loaders,
                         collate_fn=_as_it_is,
                         multiprocessing_context='fork' if loaders else None,

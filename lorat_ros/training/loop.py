@@ -6,218 +6,258 @@ The training loop: one or several processes, resumable, with curves.
 Several processes through torch's own launcher::
 
     torchrun --nproc-per-node 2 -m lorat_ros.tools.train kestrel --data POOL --output RUN
+
+A step is cut into parts of ``micro_batch`` samples. Wherever a part is computed, one after the
+other here or in another process, it is drawn, dropped out and weighed alike, so that the cut into
+processes changes nothing but the speed.
 """
 from __future__ import annotations
 
-import json
-import math
-import os
+import contextlib
+import copy
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from torch import distributed, nn
+from torch.utils.checkpoint import checkpoint
 
-from lorat_ros.networks.kestrel import Kestrel, KestrelConfig
-from lorat_ros.tracking.kestrel import IMAGE_MEAN, IMAGE_SCALE
 from lorat_ros.training.curves import Curves
 from lorat_ros.training.loader import batches, Pace
-from lorat_ros.training.losses import centre_losses, Losses
-from lorat_ros.training.pairs import PairConfig, PairSampler
+from lorat_ros.training.method import Arrays, Method, TrainError
 from lorat_ros.training.pool import Pool
+from lorat_ros.training.recipe import TrainConfig
+from lorat_ros.training.saving import load_state, replace_with, save_state, SaveError
+from lorat_ros.training.schedule import Course, factor_at
+
+PROBES, PROBE_SIZE = 6, 48
+AMP = {'bf16': torch.bfloat16, 'fp16': torch.float16, 'fp32': torch.float32}
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """What one run does. ``batch`` is over all processes; steps are optimiser steps."""
+class Ended(NamedTuple):
+    """How a run ended."""
 
-    steps: int = 12000
-    decay_steps: int = 3000
-    warmup_steps: int = 150
-    batch: int = 48
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    clip_norm: float = 1.0
-    ema: float = 0.9985
-    seed: int = 0
-    bf16: bool = True
-    save_every: int = 250
-    pairs: PairConfig = field(default_factory=PairConfig)
+    complete: bool            # False: it was asked to stop before its last step
+    saved: bool               # False: the last checkpoint could not be written
 
 
-def learning_rate_at(step: int, config: TrainConfig) -> float:
+def divided(config: TrainConfig, world: int) -> tuple[int, int]:
     """
-    Learning rate of a step: warm-up, plateau, cosine to 2 % over the last ``decay_steps``.
+    Samples of a step that each process has, and how many pass the network at once.
 
-    The plateau lets a run be prolonged: resume with more steps, and only the decay is done anew.
+    :raises TrainError: the batch cannot be divided so.
     """
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    into = step - (config.steps - config.decay_steps)
-    if into <= 0:
-        return config.learning_rate
-    share = 0.5 * (1 + math.cos(math.pi * min(into / max(config.decay_steps, 1), 1)))
-    return config.learning_rate * (0.02 + 0.98 * share)
+    if config.batch % world:
+        raise TrainError(f'batch {config.batch} is not a multiple of the {world} processes: '
+                         'choose one that is')
+    share = config.batch // world
+    micro = min(config.micro_batch or share, share)
+    if share % micro:
+        raise TrainError(f'micro_batch {micro} does not divide the {share} samples of a process '
+                         f'(batch {config.batch}, {world} processes): choose one that does')
+    return share, micro
 
 
-def optimiser_of(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW; vectors and embeddings are not decayed."""
-    plain = [p for n, p in network.named_parameters()
-             if p.ndim < 2 or 'position' in n or 'embedding' in n]
-    known = {id(p) for p in plain}
-    decayed = [p for p in network.parameters() if id(p) not in known]
-    groups = [{'params': decayed, 'weight_decay': config.weight_decay},
-              {'params': plain, 'weight_decay': 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
-
-
-def normalised(image: np.ndarray) -> torch.Tensor:
-    """Crops (N, S, S, 3) uint8 BGR to (N, 3, S, S) float32 as the tracker's family makes them."""
-    scaled = (torch.from_numpy(image).float() - torch.from_numpy(IMAGE_MEAN)) * float(IMAGE_SCALE)
-    # Permuting channels-last data gives channels-last memory: what the convolutions want.
-    return scaled.flip(3).permute(0, 3, 1, 2)
-
-
-def loss_of(network: nn.Module, batch: dict[str, np.ndarray], bf16: bool) -> Losses:
-    """Run the network on a batch of pairs and weigh its answer."""
-    device = next(network.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        logits, boxes = network(normalised(batch['template']).to(device),
-                                torch.from_numpy(batch['mask']).to(device),
-                                normalised(batch['search']).to(device))
-    return centre_losses(logits, boxes, torch.from_numpy(batch['box']).to(device),
-                         torch.from_numpy(batch['present']).to(device))
+def to_tensors(batch: Arrays, device: torch.device) -> dict[str, torch.Tensor]:
+    """Arrays as tensors on a device."""
+    return {name: torch.from_numpy(value).to(device) for name, value in batch.items()}
 
 
 class Trainer:
-    """Trains one Kestrel; everything it needs to go on is in ``RUN/last.pt``."""
+    """Trains what a method builds; everything it needs to go on is in ``RUN/last.pt``."""
 
-    def __init__(self, pool: Pool, output: Path, config: TrainConfig,
-                 network: KestrelConfig | None = None, held_out: Pool | None = None,
-                 loaders: int = 0) -> None:
-        """``loaders``: processes that draw pairs ahead; 0: none, pairs are drawn in between."""
-        self.config, self.output = config, output
+    def __init__(self, method: Method, pool: Pool, output: Path, config: TrainConfig,
+                 held_out: Pool | None = None, loaders: int = 0,
+                 stop: Callable[[], bool] = lambda: False) -> None:
+        """
+        :param loaders: processes that draw samples ahead; 0: they are drawn in between.
+        :param stop: asked after every step whether to save and end early.
+        """
+        self.method, self.config, self.output, self.stop = method, config, output, stop
         self.rank = distributed.get_rank() if distributed.is_initialized() else 0
         self.world = distributed.get_world_size() if distributed.is_initialized() else 1
-        if config.batch % self.world:
-            raise ValueError(f'batch {config.batch} is not a multiple of the {self.world} '
-                             'processes: choose one that is')
-        torch.manual_seed(config.seed)
+        self.share, self.micro = divided(config, self.world)
         self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-        self.network = Kestrel(network).to(self.device, memory_format=torch.channels_last)
-        self.average = Kestrel(network).to(self.device)
-        self.average.load_state_dict(self.network.state_dict())
-        self.trained = self.network if self.world == 1 else \
-            nn.parallel.DistributedDataParallel(self.network)
-        self.optimiser = optimiser_of(self.network, config)
+        if config.precision == 'fp16' and self.device.type != 'cuda':
+            raise TrainError('precision fp16 is for GPUs: give bf16 or fp32 on a CPU')
+        self.objective = method.objective.to(self.device)
+        self.network = self.objective.network
+        self.average = copy.deepcopy(self.objective) if config.ema else self.objective
+        if config.checkpointing:
+            for block in method.blocks():
+                block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+        self.trained = self.objective if self.world == 1 else \
+            nn.parallel.DistributedDataParallel(self.objective)
+        self.optimiser = torch.optim.AdamW(method.groups(config.weight_decay),
+                                           lr=config.learning_rate, betas=(0.9, config.beta2))
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == 'fp16')
+        self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.step, self.seconds = 0, 0.0
         self.curves = Curves(output)
-        self.pool, self.loaders = pool, loaders
+        self.draws, self.loaders = method.draws(pool), loaders
         self.probe = None
         if held_out is not None:
-            # The same pairs every time, without luck.
-            sampler = PairSampler(held_out, replace(config.pairs, texture=0.0, absent=0.0))
-            self.probe = [sampler.batch((part, number) for number in range(48))
-                          for part in range(6)]
+            probes = method.probes(held_out)      # the same every time, without luck
+            self.probe = [probes.batch((part, number) for number in range(PROBE_SIZE))
+                          for part in range(PROBES)]
+
+    def _kept(self, network: nn.Module) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds of a network: all that training changes."""
+        frozen = {n for n, p in self.network.named_parameters() if not p.requires_grad}
+        return {n: v for n, v in network.state_dict().items() if n not in frozen}
 
     def resume(self, path: Path) -> None:
         """
         Go on from a checkpoint of ``save``.
 
-        :raises ValueError: it cannot be read, or is of a network of other sizes.
+        :raises TrainError: it cannot be read, or is of another model.
         """
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-        except Exception as error:      # torch raises many kinds for a file that is cut off
-            raise ValueError(f'{path} cannot be read ({error}): remove it to start anew') from None
-        if state['config'] != self.network.config.as_dict():
-            raise ValueError(f'{path} is of a network with {state["config"]}, asked for is '
-                             f'{self.network.config.as_dict()}: give the same sizes, or another '
-                             'folder for the run')
-        self.network.load_state_dict(state['network'])
-        self.average.load_state_dict(state['average'])
+        state = load_state(path, self.device, self.method.identity())
+        self.network.load_state_dict(state['network'], strict=False)
+        if self.config.ema:
+            self.average.network.load_state_dict(state['average'], strict=False)
         self.optimiser.load_state_dict(state['optimiser'])
+        self.scaler.load_state_dict(state['scaler'])
         self.step, self.seconds = state['step'], state['seconds']
         self.curves.cut(self.step)
 
-    def save(self) -> None:
-        """Write ``last.pt`` (to go on) and ``kestrel.pt`` (averaged weights, to export)."""
+    def save(self, recipe: dict | None = None) -> None:
+        """
+        Write ``last.pt`` (to go on) and the method's own file (to use).
+
+        :raises SaveError: the disk is full or the like; the files before are untouched.
+        """
         if self.rank:
             return
-        state = {'network': self.network.state_dict(), 'average': self.average.state_dict(),
-                 'optimiser': self.optimiser.state_dict(), 'step': self.step,
-                 'seconds': self.seconds, 'config': self.network.config.as_dict()}
-        product = {'network': self.average.state_dict(), 'config': state['config'],
-                   'step': self.step, 'train': asdict(self.config), 'seconds': self.seconds}
-        for name, content in (('last.pt', state), ('kestrel.pt', product)):
-            part = self.output / (name + '.part')
-            torch.save(content, part)
-            os.replace(part, self.output / name)
+        state = {'identity': self.method.identity(), 'network': self._kept(self.network),
+                 'average': self._kept(self.average.network) if self.config.ema else {},
+                 'optimiser': self.optimiser.state_dict(), 'scaler': self.scaler.state_dict(),
+                 'step': self.step, 'seconds': self.seconds}
+        save_state(self.output / 'last.pt', state)
+        about = {'step': self.step, 'seconds': self.seconds}
+        replace_with(self.output / self.method.product,
+                     lambda part: self.method.write(self.average.network, part, about))
         self.curves.write()
 
     def _average(self) -> None:
+        if not self.config.ema:
+            return
         # The average follows quickly at first, else it would keep the random start for long.
         keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for mine, theirs in zip(self.average.state_dict().values(),
+            for mine, theirs in zip(self.average.network.state_dict().values(),
                                     self.network.state_dict().values()):
                 if mine.is_floating_point():
                     mine.lerp_(theirs, 1 - keep)
                 else:
                     mine.copy_(theirs)
 
-    def validate(self) -> float:
-        """Mean overlap of the averaged network on the held-out pairs, in [0, 1]."""
-        self.average.eval()
-        with torch.no_grad():
-            return float(np.mean([float(loss_of(self.average, b, self.config.bf16).overlap)
-                                  for b in self.probe]))
+    def _summed(self, values: list[float]) -> list[float]:
+        """Sum over all processes."""
+        if self.world == 1:
+            return values
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(tensor)
+        return tensor.tolist()
 
-    def run(self, progress: Callable[[int, dict[str, float]], None]) -> None:
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        return torch.autocast(self.device.type, AMP[self.config.precision],
+                              enabled=self.config.precision != 'fp32')
+
+    def validate(self) -> float:
+        """Mean overlap of what is to be used on the held-out samples, in [0, 1]."""
+        self.average.eval()
+        found = []
+        with torch.no_grad(), self._autocast():
+            for batch in self.probe:
+                parts = self.average(to_tensors(batch, self.device), self.method.counts(batch))
+                found.append(float(parts['overlap']))
+        self.objective.train()
+        return float(np.mean(found))
+
+    def _gradients(self, batch: Arrays, counts: dict[str, float]) -> dict[str, float]:
+        """Add the gradients of this process's part of a step; returns its parts of the losses."""
+        figures: dict[str, float] = {}
+        starts = range(0, self.share, self.micro)
+        for start in starts:
+            part = {name: value[start:start + self.micro] for name, value in batch.items()}
+            # Seeded by its place in the whole step: whoever computes it drops out the same.
+            torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 4096
+                              + (self.rank * self.share + start) // self.micro)
+            last = start == starts[-1]
+            waits = self.trained.no_sync() if self.world > 1 and not last \
+                else contextlib.nullcontext()
+            with waits:
+                with self._autocast():
+                    parts = self.trained(to_tensors(part, self.device), counts)
+                # Processes average their gradients; the parts of a step add up.
+                self.scaler.scale(parts['total'] * self.world).backward()
+            for name, value in parts.items():
+                figures[name] = figures.get(name, 0.0) + float(value.detach())
+        return figures
+
+    def take_step(self, batch: Arrays) -> tuple[dict[str, float], bool]:
+        """
+        One optimiser step.
+
+        :param batch: this process's share.
+        :returns: the losses of the whole step by name, and whether any process was asked to stop.
+        """
+        config = self.config
+        course = Course(config.steps, config.warmup_steps, config.decay_steps, config.final)
+        factor = factor_at(self.step, config.schedule, course)
+        for group in self.optimiser.param_groups:
+            group['lr'] = config.learning_rate * group['scale'] * factor
+        mine = self.method.counts(batch)
+        *counted, stopping = self._summed([*mine.values(), float(self.stop())])
+        figures = self._gradients(batch, dict(zip(mine, counted)))
+        self.scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.parameters, config.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+        self._average()
+        self.step += 1
+        return dict(zip(figures, self._summed(list(figures.values())))), stopping > 0
+
+    def run(self, progress: Callable[[int, dict[str, float]], None]) -> Ended:
         """Train to ``config.steps``; ``progress(step, figures)`` after every step."""
         config = self.config
         cv2.setNumThreads(1)
-        share = config.batch // self.world
-        mine = range(self.rank * share, (self.rank + 1) * share)
-        pace = Pace(share, config.batch, self.loaders)
-        self.network.train()
+        mine = range(self.rank * self.share, (self.rank + 1) * self.share)
+        pace = Pace(self.share, config.batch, self.loaders)
+        self.objective.train()
+        stopping, saved = False, True
         start = time.perf_counter()
-        # Keyed by step and place: resumed and divided runs see the very same pairs.
-        for drawn in batches(self.pool, config.pairs,
+        # Keyed by step and place: resumed and divided runs see the very same samples.
+        for drawn in batches(self.draws,
                              lambda step: [(config.seed, step, number) for number in mine],
                              range(self.step, config.steps), self.loaders):
-            batch = drawn.pairs
-            for group in self.optimiser.param_groups:
-                group['lr'] = learning_rate_at(self.step, config)
-            losses = loss_of(self.trained, batch, config.bf16)
-            losses.total.backward()
-            nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
-            self.optimiser.step()
-            self.optimiser.zero_grad(set_to_none=True)
-            self._average()
-            self.step += 1
-            figures = {name: float(getattr(losses, name).detach())
-                       for name in ('total', 'score', 'giou', 'l1', 'overlap')}
+            figures, stopping = self.take_step(drawn.pairs)
             seconds = time.perf_counter() - start     # after the losses: a GPU is done by then
             self.seconds += seconds
             figures.update(pace.figures(drawn, seconds))
             if not self.rank and (complaint := pace.complaint(figures)):
                 warnings.warn(complaint, stacklevel=2)
             self.curves.add(self.step, figures)
-            if self.step % config.save_every == 0 or self.step == config.steps:
-                if self.probe and not self.rank:
+            if self.step % config.save_every == 0 or self.step == config.steps or stopping:
+                if self.probe and not self.rank and not stopping:
                     figures['held_out'] = self.validate()
                     self.curves.add(self.step, {'held_out': figures['held_out']})
-                self.save()
+                try:
+                    self.save()
+                    saved = True
+                except SaveError as error:
+                    saved = False
+                    warnings.warn(str(error), stacklevel=2)
             progress(self.step, figures)
+            if stopping:
+                break
             start = time.perf_counter()
-
-    def describe(self) -> str:
-        """Everything that defines the run, as JSON."""
-        return json.dumps({'network': self.network.config.as_dict(), 'train': asdict(self.config),
-                           'processes': self.world}, indent=1)
+        return Ended(self.step >= config.steps, saved)

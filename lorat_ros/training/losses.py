@@ -9,20 +9,9 @@ TTFNet (AAAI 2020), which trains in far fewer steps than the centre cell alone.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Parts of the loss of one batch; ``total`` is what is minimised."""
-
-    total: torch.Tensor
-    score: torch.Tensor
-    giou: torch.Tensor
-    l1: torch.Tensor
-    overlap: torch.Tensor     # mean IoU in the cell of the highest score, for the curves
 
 
 def heat_map(box: torch.Tensor, present: torch.Tensor, grid: int) -> torch.Tensor:
@@ -47,13 +36,12 @@ def heat_map(box: torch.Tensor, present: torch.Tensor, grid: int) -> torch.Tenso
 
 
 def focal_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Penalty-reduced focal loss (alpha 2, beta 4), summed and divided by the centres; scalar."""
+    """Penalty-reduced focal loss (alpha 2, beta 4), summed over all cells; scalar."""
     p = torch.sigmoid(logits).clamp(1e-4, 1 - 1e-4)
     centre = target > 0.999
     positive = torch.log(p) * (1 - p) ** 2 * centre
     negative = torch.log(1 - p) * p ** 2 * (1 - target) ** 4 * ~centre
-    # The number of samples, not of centres: a batch of negatives must not divide by nothing.
-    return -(positive + negative).sum() / logits.shape[0]
+    return -(positive + negative).sum()
 
 
 def pair_giou(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,26 +57,31 @@ def pair_giou(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 
 
 def centre_losses(logits: torch.Tensor, boxes: torch.Tensor, box: torch.Tensor,
-                  present: torch.Tensor) -> Losses:
+                  present: torch.Tensor, counts: Mapping[str, float]) -> dict[str, torch.Tensor]:
     """
-    Losses of one batch.
+    Losses of some samples of a step; those of all parts add up to the loss of the step.
 
     :param logits: (N, G, G) score logits.
     :param boxes: (N, 4, G, G) predicted x1, y1, x2, y2 in units of the search region.
     :param box: (N, 4) true box, same units.
     :param present: (N,) bool.
+    :param counts: of the whole step: 'samples', and of them 'present'.
+    :returns: 'total', which is minimised, its parts 'score', 'giou' and 'l1', and 'overlap': the
+        mean IoU in the cell of the highest score.
     """
     target = heat_map(box, present, logits.shape[-1])
-    score = focal_loss(logits, target)
+    # By samples, not by centres: a step without any target must not divide by nothing.
+    score = focal_loss(logits, target) / counts['samples']
+    seen = max(counts['present'], 1)
     weight = torch.where(target > 0.2, target, torch.zeros_like(target))
     weight = weight / weight.sum((1, 2), keepdim=True).clamp(min=1e-6)
-    count = present.sum().clamp(min=1)
     predicted = boxes.permute(0, 2, 3, 1)
     truth = box[:, None, None, :]
     iou, giou = pair_giou(predicted, truth)
-    giou_loss = ((1 - giou) * weight).sum() / count
-    l1 = ((predicted - truth).abs().mean(-1) * weight).sum() / count
+    giou_loss = ((1 - giou) * weight).sum() / seen
+    l1 = ((predicted - truth).abs().mean(-1) * weight).sum() / seen
     with torch.no_grad():
         best = logits.flatten(1).argmax(1, keepdim=True)
-        overlap = (iou.flatten(1).gather(1, best)[:, 0] * present).sum() / count
-    return Losses(score + 2 * giou_loss + 5 * l1, score, giou_loss, l1, overlap)
+        overlap = (iou.flatten(1).gather(1, best)[:, 0] * present).sum() / seen
+    return {'total': score + 2 * giou_loss + 5 * l1, 'score': score, 'giou': giou_loss, 'l1': l1,
+            'overlap': overlap}

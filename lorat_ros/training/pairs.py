@@ -21,6 +21,7 @@ from lorat_ros.tracking.crops import window_side
 from lorat_ros.tracking.kestrel import cover_of_cells, STRIDE
 from lorat_ros.training import augment, compose
 from lorat_ros.training.items import Item, outline_of_box
+from lorat_ros.training.pictures import draw_pair
 from lorat_ros.training.pool import Pool
 from lorat_ros.training.store import PictureError, TRIES
 
@@ -265,3 +266,8 @@ class PairSampler:
         pairs = [self.draw(*key) for key in keys]
         return {name: np.stack([np.asarray(getattr(p, name)) for p in pairs])
                 for name in ('template', 'mask', 'search', 'box', 'present')}
+
+    def picture(self, key: tuple[int, ...]) -> np.ndarray:
+        """Draw the pair of a key as people look at it."""
+        pair = self.draw(*key)
+        return draw_pair(pair.template, pair.mask, pair.search, pair.box, pair.present)

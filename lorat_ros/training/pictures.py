@@ -8,31 +8,36 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lorat_ros.training.pairs import Pair, PairConfig, PairSampler
-from lorat_ros.training.pool import Pool
+from lorat_ros.training.method import Draws
 
 PRESENT, ABSENT = (0, 255, 0), (0, 0, 255)      # BGR
 
 
-def draw_pair(pair: Pair) -> np.ndarray:
-    """One pair: template over its mask on the left, search crop with the true box on the right."""
-    size, small = pair.search.shape[0], pair.template.shape[0]
+def draw_pair(template: np.ndarray, mask: np.ndarray, search: np.ndarray, box: np.ndarray,
+              present: bool) -> np.ndarray:
+    """
+    One pair: template over its mask on the left, search crop with the true box on the right.
+
+    :param template: (T, T, 3) uint8 BGR.
+    :param mask: (cells, cells) in [0, 1].
+    :param search: (S, S, 3) uint8 BGR, S > T.
+    :param box: (4,) x1, y1, x2, y2 in units of the search region.
+    """
+    size, small = search.shape[0], template.shape[0]
     canvas = np.zeros((size, small + size, 3), np.uint8)
-    canvas[:small, :small] = pair.template
-    cells = cv2.resize((pair.mask * 255).astype(np.uint8), (small, size - small),
+    canvas[:small, :small] = template
+    cells = cv2.resize((mask * 255).astype(np.uint8), (small, size - small),
                        interpolation=cv2.INTER_NEAREST)
     canvas[small:, :small] = cells[..., None]
-    canvas[:, small:] = pair.search
-    x1, y1, x2, y2 = np.round(pair.box * size).astype(int).tolist()
-    cv2.rectangle(canvas, (small + x1, y1), (small + x2, y2),
-                  PRESENT if pair.present else ABSENT, 1)
+    canvas[:, small:] = search
+    x1, y1, x2, y2 = np.round(box * size).astype(int).tolist()
+    cv2.rectangle(canvas, (small + x1, y1), (small + x2, y2), PRESENT if present else ABSENT, 1)
     return canvas
 
 
-def draw_pairs(pool: Pool, config: PairConfig, path: Path, rows: int = 8, columns: int = 7,
-               seed: int = 1) -> None:
-    """Write a sheet of pairs as PNG; red boxes: the target is not there."""
-    sampler = PairSampler(pool, config)
-    sheet = [np.hstack([draw_pair(sampler.draw(seed, row, column)) for column in range(columns)])
+def draw_samples(draws: Draws, path: Path, rows: int = 8, columns: int = 7, seed: int = 1
+                 ) -> None:
+    """Write a sheet of samples as PNG; red boxes: the target is not there."""
+    sheet = [np.hstack([draws.picture((seed, row, column)) for column in range(columns)])
              for row in range(rows)]
     cv2.imwrite(str(path), np.vstack(sheet))

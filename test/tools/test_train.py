@@ -12,8 +12,10 @@ from support.pools import write_pool
 
 from lorat_ros import load_tracker
 
-TINY = ['--steps', '4', '--decay-steps', '2', '--batch', '4', '--search-size', '96',
-        '--template-size', '48', '--hold-out', 'moving']
+TINY = ['--steps', '4', '--batch', '4', '--hold-out', 'moving', '--set', 'train.micro_batch=2',
+        'train.decay_steps=2', 'network.width=48', 'network.depth=1',
+        *(f'{part}.{name}' for part in ('network', 'pairs')
+          for name in ('search_size=96', 'template_size=48'))]
 
 
 @pytest.fixture(scope='module')
@@ -31,10 +33,10 @@ def test_a_run_a_longer_run_and_a_bundle(pool, tmp_path):
     run = tmp_path / 'run'
     done = train(pool, run)
     assert done.returncode == 0, done.stderr
-    for name in ('last.pt', 'kestrel.pt', 'curves.csv', 'curves.png', 'pairs.png', 'run.json'):
+    for name in ('last.pt', 'kestrel.pt', 'curves.csv', 'curves.png', 'samples.png', 'run.json'):
         assert (run / name).is_file(), name
-    other = train(pool, run, '--search-size', '112')
-    assert other.returncode == 2 and 'give the same sizes' in other.stderr
+    other = train(pool, run, '--set', 'network.width=96')
+    assert other.returncode == 2 and 'width 48 there, 96 asked for' in other.stderr
     assert 'Traceback' not in other.stderr
     longer = train(pool, run, '--steps', '6')
     assert longer.returncode == 0, longer.stderr
@@ -61,7 +63,8 @@ def test_a_folder_without_images_is_one_clear_line(tmp_path):
 
 
 def test_sizes_that_do_not_fit_are_one_clear_line(pool, tmp_path):
-    done = train(pool, tmp_path / 'run', '--search-size', '100')
+    done = train(pool, tmp_path / 'run', '--set',
+                 'network.search_size=100')
     assert done.returncode == 2
     assert 'multiple of 16' in done.stderr and 'Traceback' not in done.stderr
 

@@ -9,7 +9,7 @@ import pytest
 from support.pools import write_pool
 
 from lorat_ros.training.loader import Batch, batches, Pace, usual_loaders
-from lorat_ros.training.pairs import PairConfig
+from lorat_ros.training.pairs import PairConfig, PairSampler
 from lorat_ros.training.pool import read_pool
 
 SMALL = PairConfig(search_size=96, template_size=48)
@@ -22,7 +22,7 @@ def test_loading_processes_change_no_pair(tmp_path):
     cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 5)
 
     def drawn(loaders: int) -> list[Batch]:
-        return list(batches(read_pool(folder), SMALL,
+        return list(batches(PairSampler(read_pool(folder), SMALL),
                             lambda step: [(7, step, number) for number in range(3)],
                             range(5, 11), loaders))
     one, two = drawn(0), drawn(2)

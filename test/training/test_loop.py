@@ -9,20 +9,29 @@ import pytest
 import torch
 from support.pools import write_pool
 
-from lorat_ros.networks.kestrel_bundle import load_checkpoint
 from lorat_ros.networks.kestrel import KestrelConfig
-from lorat_ros.training.loop import learning_rate_at, TrainConfig, Trainer
+from lorat_ros.networks.kestrel_bundle import load_checkpoint
+from lorat_ros.training.loop import Trainer
+from lorat_ros.training.method import Given, TrainError
+from lorat_ros.training.methods.kestrel import KestrelMethod, KestrelSettings
 from lorat_ros.training.pairs import PairConfig
 from lorat_ros.training.pool import read_pool
+from lorat_ros.training.recipe import TrainConfig
 
 SIZES = {'search_size': 96, 'template_size': 48}
 NETWORK = KestrelConfig(**SIZES, width=48, depth=1, heads=3, head_width=16)
+PAIRS = PairConfig(**SIZES, degraded=0.0, look_alike=0.0, occluder=0.0)
 
 
 def config(**changes) -> TrainConfig:
-    plain = PairConfig(**SIZES, degraded=0.0, look_alike=0.0, occluder=0.0)
     return TrainConfig(**{'steps': 6, 'decay_steps': 2, 'warmup_steps': 2, 'batch': 4,
-                          'bf16': False, 'save_every': 3, 'pairs': plain, **changes})
+                          'precision': 'fp32', 'save_every': 3, **changes})
+
+
+def trainer_of(pool, output, train=None, **more) -> Trainer:
+    torch.manual_seed(0)
+    method = KestrelMethod(KestrelSettings(NETWORK, PAIRS), Given())
+    return Trainer(method, pool, output, train or config(), **more)
 
 
 @pytest.fixture(scope='module')
@@ -34,9 +43,8 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(pool, tmp_path):
     whole, first = tmp_path / 'whole', tmp_path / 'parts'
     whole.mkdir()
     first.mkdir()
-    unbroken = Trainer(pool, whole, config(), NETWORK)
+    unbroken = trainer_of(pool, whole)
     unbroken.run(lambda step, figures: None)
-    Trainer(pool, first, config(), NETWORK)
 
     class Stop(Exception):
         pass
@@ -45,8 +53,8 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(pool, tmp_path):
         if step == 4:
             raise Stop
     with pytest.raises(Stop):
-        Trainer(pool, first, config(), NETWORK).run(stop_at_four)
-    resumed = Trainer(pool, first, config(), NETWORK)
+        trainer_of(pool, first).run(stop_at_four)
+    resumed = trainer_of(pool, first)
     resumed.resume(first / 'last.pt')
     assert resumed.step == 3
     resumed.run(lambda step, figures: None)
@@ -59,8 +67,8 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(pool, tmp_path):
 
 def test_the_loss_falls_and_everything_is_written(pool, tmp_path):
     totals = []
-    trainer = Trainer(pool, tmp_path, config(steps=40, batch=8, decay_steps=10), NETWORK,
-                      held_out=pool)
+    trainer = trainer_of(pool, tmp_path, config(steps=40, batch=8, decay_steps=10),
+                         held_out=pool)
     trainer.run(lambda step, figures: totals.append(figures['total']))
     assert sum(totals[-8:]) < 0.8 * sum(totals[:8])
     written = {p.name for p in tmp_path.iterdir()}
@@ -70,18 +78,9 @@ def test_the_loss_falls_and_everything_is_written(pool, tmp_path):
     assert 0 <= trainer.validate() <= 1
 
 
-def test_the_schedule_warms_up_stays_and_falls():
-    plan = TrainConfig(steps=1000, decay_steps=200, warmup_steps=100, learning_rate=1e-3)
-    rates = [learning_rate_at(step, plan) for step in range(1000)]
-    assert rates[0] == pytest.approx(1e-5) and rates[99] == pytest.approx(1e-3)
-    assert rates[100:800] == pytest.approx([1e-3] * 700)
-    assert rates[800:] == sorted(rates[800:], reverse=True)
-    assert rates[-1] == pytest.approx(2e-5, rel=0.05)
-
-
 def test_a_batch_that_cannot_be_divided_is_refused(pool, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
     monkeypatch.setattr(torch.distributed, 'get_rank', lambda: 0)
     monkeypatch.setattr(torch.distributed, 'get_world_size', lambda: 3)
-    with pytest.raises(ValueError, match='batch 4 is not a multiple of the 3 processes'):
-        Trainer(pool, tmp_path, config(), NETWORK)
+    with pytest.raises(TrainError, match='batch 4 is not a multiple of the 3 processes'):
+        trainer_of(pool, tmp_path)

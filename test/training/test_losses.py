@@ -10,6 +10,7 @@ from lorat_ros.training.losses import centre_losses, focal_loss, heat_map, pair_
 
 BOX = torch.tensor([[0.40, 0.30, 0.60, 0.70]])
 HERE = torch.tensor([True])
+ONE = {'samples': 1, 'present': 1}
 
 
 def test_the_heat_map_peaks_in_the_cell_of_the_centre():
@@ -45,17 +46,30 @@ def test_the_right_answer_costs_least():
     heat = heat_map(BOX, HERE, 10)
     logits = (heat - 0.5) * 16
     right = BOX.view(1, 4, 1, 1).expand(1, 4, 10, 10)
-    good = centre_losses(logits, right, BOX, HERE)
-    shifted = centre_losses(logits, right + 0.1, BOX, HERE)
-    unsure = centre_losses(logits * 0, right, BOX, HERE)
-    assert float(good.overlap) == pytest.approx(1, abs=1e-4)
-    assert float(good.giou) == pytest.approx(0, abs=1e-4) and float(good.l1) < 1e-6
-    assert good.total < shifted.total and good.total < unsure.total
-    assert float(shifted.overlap) < 0.6
+    good = centre_losses(logits, right, BOX, HERE, ONE)
+    shifted = centre_losses(logits, right + 0.1, BOX, HERE, ONE)
+    unsure = centre_losses(logits * 0, right, BOX, HERE, ONE)
+    assert float(good['overlap']) == pytest.approx(1, abs=1e-4)
+    assert float(good['giou']) == pytest.approx(0, abs=1e-4) and float(good['l1']) < 1e-6
+    assert good['total'] < shifted['total'] and good['total'] < unsure['total']
+    assert float(shifted['overlap']) < 0.6
 
 
 def test_a_batch_without_targets_is_finite():
     losses = centre_losses(torch.zeros(2, 10, 10, requires_grad=True), torch.rand(2, 4, 10, 10),
-                           BOX.repeat(2, 1), torch.tensor([False, False]))
-    losses.total.backward()
-    assert torch.isfinite(losses.total) and float(losses.giou) == 0
+                           BOX.repeat(2, 1), torch.tensor([False, False]),
+                           {'samples': 2, 'present': 0})
+    losses['total'].backward()
+    assert torch.isfinite(losses['total']) and float(losses['giou']) == 0
+
+
+def test_the_losses_of_the_parts_of_a_step_add_up():
+    torch.manual_seed(0)
+    batch = (torch.randn(6, 10, 10), torch.rand(6, 4, 10, 10), BOX.repeat(6, 1),
+             torch.tensor([True, False, True, True, False, True]))
+    counts = {'samples': 6, 'present': 4}
+    whole = centre_losses(*batch, counts)
+    first, second = (centre_losses(*(v[part] for v in batch), counts)
+                     for part in (slice(2), slice(2, 6)))
+    for name, value in whole.items():
+        torch.testing.assert_close(first[name] + second[name], value)

@@ -11,7 +11,7 @@ from support.pools import write_pool
 
 from lorat_ros.training import compose
 from lorat_ros.training.pairs import PairConfig, PairSampler
-from lorat_ros.training.pictures import draw_pairs
+from lorat_ros.training.pictures import draw_samples
 from lorat_ros.training.pool import Item, outline_of_box, Pool, read_pool
 
 ONE_KIND = {'clip': 0.0, 'still': 0.0, 'paste': 0.0, 'texture': 0.0}
@@ -122,5 +122,5 @@ def test_a_pool_without_usable_pairs_is_refused():
 
 
 def test_a_sheet_of_pairs_is_drawn(pool, tmp_path):
-    draw_pairs(pool, PairConfig(), tmp_path / 'pairs.png', rows=2, columns=2)
+    draw_samples(PairSampler(pool, PairConfig()), tmp_path / 'pairs.png', rows=2, columns=2)
     assert (tmp_path / 'pairs.png').stat().st_size > 10_000
