@@ -116,3 +116,17 @@ def success_auc(overlaps: np.ndarray) -> float:
     :returns: in [0, 1]; perfect overlap gives 20 / 21.
     """
     return float((np.asarray(overlaps)[:, None] > np.arange(21) * 0.05).mean())
+
+
+def roc_area(scores: np.ndarray, good: np.ndarray) -> float:
+    """
+    Chance that a good frame has a higher score than a bad one, ties at half; nan without both.
+
+    :param scores: (n,).
+    :param good: (n,) bool.
+    """
+    right, wrong = scores[good], np.sort(scores[~good])
+    if not len(right) or not len(wrong):
+        return float('nan')
+    below = [np.searchsorted(wrong, right, side) for side in ('left', 'right')]
+    return float((sum(below) / 2 / len(wrong)).mean())

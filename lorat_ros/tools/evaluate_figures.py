@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lorat_ros.boxes import centre_distance_xywh, iou_xywh, success_auc
+from lorat_ros.boxes import centre_distance_xywh, iou_xywh, roc_area, success_auc
 
 OVERLAPS = np.arange(21) * 0.05          # thresholds of the success curve
 PIXELS = np.arange(51.0)                 # of the precision curve
@@ -161,20 +161,6 @@ def score_area(judged: Sequence[Judged]) -> float:
                                       for j in judged]) for name in ('overlap', 'score'))
     clear = (overlap > GOOD) | (overlap == 0)
     return roc_area(score[clear], overlap[clear] > GOOD)
-
-
-def roc_area(scores: np.ndarray, good: np.ndarray) -> float:
-    """
-    Chance that a good frame has a higher score than a bad one, ties at half; nan without both.
-
-    :param scores: (n,).
-    :param good: (n,) bool.
-    """
-    right, wrong = scores[good], np.sort(scores[~good])
-    if not len(right) or not len(wrong):
-        return float('nan')
-    below = [np.searchsorted(wrong, right, side) for side in ('left', 'right')]
-    return float((sum(below) / 2 / len(wrong)).mean())
 
 
 def _overlap_figures(overlap: np.ndarray) -> tuple[float, float, float]:

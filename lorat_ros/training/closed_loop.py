@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from lorat_ros.boxes import Box, iou_xywh, success_auc
+from lorat_ros.boxes import Box, iou_xywh, roc_area, success_auc
 from lorat_ros.engines.session import open_session
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tracking.tracker import Tracker
@@ -32,6 +32,7 @@ from lorat_ros.training import augment
 from lorat_ros.training.pool import Item, read_pool
 
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Tracked = tuple[np.ndarray, np.ndarray]    # of a clip: overlaps, scores; (frames - 1,) each
 
 FAULTS: dict[str, Fault] = {
     'plain': lambda image, rng: image,
@@ -45,8 +46,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def track_clip(tracker: Tracker, clip: list[Item], fault: Fault, seed: int = 0
-               ) -> tuple[np.ndarray, np.ndarray]:
+def track_clip(tracker: Tracker, clip: Sequence[Item], fault: Fault, seed: int = 0) -> Tracked:
     """Track a clip from its first frame; returns overlaps and scores, (frames - 1,) each."""
     rng = np.random.default_rng(seed)
     tracker.init(fault(clip[0].image, rng), clip[0].box)
@@ -56,14 +56,29 @@ def track_clip(tracker: Tracker, clip: list[Item], fault: Fault, seed: int = 0
             np.array([r.score for r in results]))
 
 
-def evaluate(tracker: Tracker, clips: dict[str, list[Item]]) -> dict[str, dict[str, float]]:
+def track_clips(tracker: Tracker, clips: Mapping[str, Sequence[Item]]
+                ) -> dict[str, dict[str, Tracked]]:
+    """Track every clip under every fault: {fault: {clip: overlaps and scores}}."""
+    return {name: {clip: track_clip(tracker, items[::3 if name == 'every_third' else 1], fault)
+                   for clip, items in clips.items()} for name, fault in FAULTS.items()}
+
+
+def success_of(runs: Mapping[str, Mapping[str, Tracked]]) -> dict[str, dict[str, float]]:
+    """Success of what ``track_clips`` found; the first frame, where the box was given, counts."""
+    return {fault: {clip: success_auc(np.r_[1.0, overlap]) for clip, (overlap, _) in row.items()}
+            for fault, row in runs.items()}
+
+
+def score_area(tracked: Iterable[Tracked]) -> float:
+    """ROC area of the score in [0, 1], overlap over 0.5 against none, over all frames."""
+    overlap, score = map(np.concatenate, zip(*tracked))
+    clear = np.isfinite(score) & ((overlap > 0.5) | (overlap == 0))
+    return roc_area(score[clear], overlap[clear] > 0.5)
+
+
+def evaluate(tracker: Tracker, clips: Mapping[str, Sequence[Item]]) -> dict[str, dict[str, float]]:
     """Success of every clip under every fault: {fault: {clip: AUC in [0, 1]}}."""
-    table = {}
-    for name, fault in FAULTS.items():
-        step = 3 if name == 'every_third' else 1
-        table[name] = {clip: success_auc(np.r_[1.0, track_clip(tracker, items[::step], fault)[0]])
-                       for clip, items in clips.items()}
-    return table
+    return success_of(track_clips(tracker, clips))
 
 
 def cover(image: np.ndarray, box: Box) -> np.ndarray:
