@@ -9,8 +9,9 @@ checkpoints.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from torch.nn import functional as F
 
 from lorat_ros.networks import vit
 from lorat_ros.networks.checkpoints import check_tensors, CheckpointError
-from lorat_ros.networks.fartrack_layers import Block, layer_norm, TAIL
+from lorat_ros.networks.fartrack_layers import Block, layer_norm, tail_of
 from lorat_ros.networks.fartrack_variants import (
     BLOCKS, COMMANDS, COORDINATES, describe, EXTENSION, FarTrackConfig, PATCH, POSITIONS,
-    SEARCH_CELLS, SEARCH_SIZE, STAGES, TEMPLATE_CELLS, TEMPLATE_SIZE, VARIANTS, WIDTH, WORDS)
+    STAGES, VARIANTS, WORDS)
 from lorat_ros.networks.network import Variant
 
 Tensors = Mapping[str, torch.Tensor]
@@ -46,20 +47,21 @@ class FarTrack(nn.Module):
     def __init__(self, config: FarTrackConfig) -> None:
         """Build it without weights worth anything."""
         super().__init__()
-        self.config, self.stage = config, STAGES[config.stage]
-        self.identity = nn.Parameter(torch.zeros(1, self.stage.slots + 1, WIDTH))
+        self.config, self.stage, width = config, STAGES[config.stage], config.width
+        self.kept = config.kept
+        self.identity = nn.Parameter(torch.zeros(1, self.stage.slots + 1, width))
         self.backbone = backbone = nn.Module()
         backbone.patch_embed = nn.Module()
-        backbone.patch_embed.proj = nn.Conv2d(3, WIDTH, PATCH, PATCH)
-        for name, cells in ((config.positions, TEMPLATE_CELLS), ('pos_embed_x', SEARCH_CELLS)):
-            backbone.register_parameter(name, nn.Parameter(torch.zeros(1, cells, WIDTH)))
-        backbone.word_embeddings = nn.Embedding(WORDS, WIDTH)
-        backbone.position_embeddings = nn.Embedding(COMMANDS, WIDTH)
+        backbone.patch_embed.proj = nn.Conv2d(3, width, PATCH, PATCH)
+        for name, cells in ((config.positions, config.template_cells),
+                            ('pos_embed_x', config.search_cells)):
+            backbone.register_parameter(name, nn.Parameter(torch.zeros(1, cells, width)))
+        backbone.word_embeddings = nn.Embedding(WORDS, width)
+        backbone.position_embeddings = nn.Embedding(COMMANDS, width)
         plain = min(config.depth, BLOCKS)
-        backbone.blocks = nn.ModuleList(Block(self.stage.norm) for _ in range(plain))
-        backbone.extension = nn.ModuleList(Block(self.stage.norm)
-                                           for _ in range(config.depth - plain))
-        backbone.norm = layer_norm()
+        backbone.blocks = nn.ModuleList(Block(config) for _ in range(plain))
+        backbone.extension = nn.ModuleList(Block(config) for _ in range(config.depth - plain))
+        backbone.norm = layer_norm(width)
         backbone.output_bias = nn.Parameter(torch.zeros(WORDS))
 
     @classmethod
@@ -73,9 +75,10 @@ class FarTrack(nn.Module):
 
     def example_inputs(self) -> dict[str, dict[str, torch.Tensor]]:
         """Inputs of either stage, with batch 1."""
-        image = torch.randn(1, 3, SEARCH_SIZE, SEARCH_SIZE)
-        templates = torch.randn(self.stage.slots, 3, TEMPLATE_SIZE, TEMPLATE_SIZE)
-        memory = torch.randn(1, self.stage.slots - 1, self.stage.kept, WIDTH)
+        search, template = self.config.search_size, self.config.template_size
+        image = torch.randn(1, 3, search, search)
+        templates = torch.randn(self.stage.slots, 3, template, template)
+        memory = torch.randn(1, self.stage.slots - 1, self.kept, self.config.width)
         return {'first': {'image': image, 'templates': templates},
                 'search': {'image': image, 'newest': templates[:1], 'memory': memory}}
 
@@ -102,7 +105,9 @@ class FarTrack(nn.Module):
                 'run: give one of the stages sparse (the published tracker), distill or base')
         else:
             stages = ('base', 'distill')
-        check_tensors(tensors, file_shapes(stages[0]), f'a checkpoint of FARTrack, stage '
+        # Of whatever sizes it is: a training run of one's own may have chosen others.
+        config = replace(FarTrackConfig(stages[0], BLOCKS + EXTENSION), **sizes_of(tensors))
+        check_tensors(tensors, file_shapes(config), f'a checkpoint of FARTrack, stage '
                       f'{" or ".join(stages)}')
         readings = POSITIONS if _apart(tensors) else POSITIONS[:1]
         return tuple(name for name, config in VARIANTS.items()
@@ -116,23 +121,12 @@ class FarTrack(nn.Module):
     def assemble(cls, variant: str, tensors: Tensors, base: Path | None
                  ) -> tuple[FarTrack, dict[str, Any]]:
         """Make the network of a variant; see ``network.Importable``."""
-        config = VARIANTS[variant]
+        config = replace(VARIANTS[variant], **sizes_of(tensors))
         if base is not None:
             raise CheckpointError(f'{variant} builds upon no other file, yet {base} was given: '
                                   'leave out --base')
-        check_tensors(tensors, file_shapes(config.stage), f'a checkpoint of {variant}')
-        with torch.device('meta'):
-            network = cls(config)
-        state = {name: tensors[name].float().contiguous() for name in network.state_dict()}
-        if network.stage.bounded:
-            state[_TABLE] = bound_commands(state[_TABLE])
-        network.load_state_dict(state, assign=True)
-        about, apart = describe(variant), _apart(tensors)
-        about['provenance'] = {'layout': f'stage {config.stage}',
-                               'template_positions': config.positions,
-                               'pos_embed_z0_z1_apart': apart}
-        about['notes'] = [_say_positions(config, apart)]
-        return network.eval(), about
+        check_tensors(tensors, file_shapes(config), f'a checkpoint of {variant}')
+        return load(config, tensors), {**describe(variant, config), **_origin(config, tensors)}
 
     def first(self, image: torch.Tensor, templates: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """
@@ -144,7 +138,7 @@ class FarTrack(nn.Module):
         """
         tokens = self.embed_templates(templates)
         named = tokens + self.identity[0, :-1, None]
-        return self._answer(named.reshape(1, -1, WIDTH), image, tokens)
+        return self._answer(named.reshape(1, -1, self.config.width), image, tokens)
 
     def search(self, image: torch.Tensor, newest: torch.Tensor, memory: torch.Tensor
                ) -> tuple[torch.Tensor, ...]:
@@ -166,7 +160,8 @@ class FarTrack(nn.Module):
     def _answer(self, templates: torch.Tensor, image: torch.Tensor, tokens: torch.Tensor
                 ) -> tuple[torch.Tensor, ...]:
         logits, centre = self.read(self.sequence(templates, image))
-        return logits, tokens, centre[:, -TAIL - TEMPLATE_CELLS:-TAIL]
+        tail = tail_of(self.config)
+        return logits, tokens, centre[:, -tail - self.config.template_cells:-tail]
 
     def embed_templates(self, crops: torch.Tensor) -> torch.Tensor:
         """Crops (T, 3, 112, 112) to tokens (T, 49, D); what slot they are in comes later."""
@@ -175,11 +170,15 @@ class FarTrack(nn.Module):
 
     def sequence(self, templates: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Put together template tokens (1, K, D), search region and commands: (1, K + 200, D)."""
+        return torch.cat([templates, *self.search_and_commands(image)], 1)
+
+    def search_and_commands(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Search regions (N, 3, S, S) to tokens (N, cells, D), and the commands' (1, 4, D)."""
         net = self.backbone
         search = vit.patch_tokens(image, net.patch_embed.proj) + self.identity[:, -1:]
         commands = net.word_embeddings.weight[COORDINATES:COORDINATES + COMMANDS]
         commands = (commands + net.position_embeddings.weight).unsqueeze(0)
-        return torch.cat([templates, search + net.pos_embed_x, commands], 1)
+        return search + net.pos_embed_x, commands
 
     @property
     def layers(self) -> list[Block]:
@@ -217,21 +216,62 @@ def bound_commands(table: torch.Tensor) -> torch.Tensor:
     return bounded
 
 
-def file_shapes(stage: str) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all that a stage's checkpoint holds, read or not."""
+def load(config: FarTrackConfig, tensors: Tensors) -> FarTrack:
+    """Make a network of the tensors of a whole checkpoint of its sizes."""
     with torch.device('meta'):
-        network = FarTrack(FarTrackConfig(stage, BLOCKS + EXTENSION))
-    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    unread = {'cls_token': (1, 1, WIDTH), 'pos_embed': (1, 1 + SEARCH_CELLS, WIDTH),
-              'pos_embed_z0': (1, TEMPLATE_CELLS, WIDTH)}
+        network = FarTrack(config)
+    state = {name: tensors[name].float().contiguous() for name in network.state_dict()}
     if network.stage.bounded:
-        unread |= {'pos_embed_z': (1, TEMPLATE_CELLS, WIDTH),
-                   'prev_position_embeddings.weight': (3 * COMMANDS, WIDTH)}
+        state[_TABLE] = bound_commands(state[_TABLE])
+    network.load_state_dict(state, assign=True)
+    return network.eval()
+
+
+def sizes_of(tensors: Tensors) -> dict[str, int]:
+    """
+    Read a checkpoint's width, template_size and search_size off the shapes of its tensors.
+
+    :raises CheckpointError: no network has such sizes.
+    """
+    sizes = {}
+    for name, tensor, axis in (('width', 'identity', 2),
+                               ('template_size', 'backbone.pos_embed_z0', 1),
+                               ('search_size', 'backbone.pos_embed_x', 1)):
+        if tensor in tensors and tensors[tensor].ndim == 3:
+            length = tensors[tensor].shape[axis]
+            sizes[name] = length if axis == 2 else PATCH * math.isqrt(length)
+    try:
+        FarTrackConfig('base', 1, **sizes)
+    except ValueError as error:
+        raise CheckpointError(f'this is no checkpoint of FARTrack: {error}') from None
+    return sizes
+
+
+def file_shapes(config: FarTrackConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all that a checkpoint holds, read or not; it has all 15 layers."""
+    with torch.device('meta'):
+        network = FarTrack(replace(config, depth=BLOCKS + EXTENSION, positions=POSITIONS[0]))
+    width, cells = config.width, config.template_cells
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    unread = {'cls_token': (1, 1, width), 'pos_embed': (1, 1 + config.search_cells, width),
+              'pos_embed_z0': (1, cells, width)}
+    if network.stage.bounded:
+        unread |= {'pos_embed_z': (1, cells, width),
+                   'prev_position_embeddings.weight': (3 * COMMANDS, width)}
     if network.stage.norm == 'masknorm':
-        unread |= {f'{part}.{k}.norm{place}.{leaf}': (WIDTH,) for place in '12'
+        unread |= {f'{part}.{k}.norm{place}.{leaf}': (width,) for place in '12'
                    for part, count in (('blocks', BLOCKS), ('extension', EXTENSION))
                    for k in range(count) for leaf in ('weight', 'bias')}
     return {**shapes, **{f'backbone.{name}': shape for name, shape in unread.items()}}
+
+
+def _origin(config: FarTrackConfig, tensors: Tensors) -> dict[str, Any]:
+    """What ``model.json`` says of how a checkpoint was read."""
+    apart = _apart(tensors)
+    return {'provenance': {'layout': f'stage {config.stage}',
+                           'template_positions': config.positions,
+                           'pos_embed_z0_z1_apart': apart},
+            'notes': [_say_positions(config, apart)]}
 
 
 def _apart(tensors: Tensors) -> float:

@@ -14,7 +14,6 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from lorat_ros.engines.session import open_session
 from lorat_ros.models.bundle import read_bundle
 from lorat_ros.networks.export import export_bundle
 from lorat_ros.networks.fartrack import FarTrack
-from lorat_ros.networks.fartrack_variants import describe, TEMPLATE_CELLS, VARIANTS
+from lorat_ros.networks.fartrack_variants import describe, VARIANTS
 from lorat_ros.tools.benchmark_figures import compare, percentiles, say_ratio, take_turns
 
 REPEATS = 5      # runs of a turn, of which the median counts
@@ -34,7 +33,7 @@ REPEATS = 5      # runs of a turn, of which the median counts
 
 def runner(network: FarTrack, kept: int, folder: Path) -> Callable[[], object]:
     """Export a network that keeps so many tokens of a template; returns what runs it once."""
-    network.stage = replace(network.stage, kept=kept)
+    network.kept = kept
     about = {**describe('fartrack-pico'), 'name': folder.name, 'family': 'fartrack'}
     export_bundle(network, folder, about, check=lambda part: None)
     session = open_session(read_bundle(folder), 'onnx')
@@ -72,7 +71,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             runners = {f'the graph of {tokens} tokens': runner(generated(variant), kept,
                                                                Path(scratch, str(kept)))
-                       for tokens, kept in ((397, 37), (445, TEMPLATE_CELLS))}
+                       for tokens, kept in ((397, 37), (445, VARIANTS[variant].template_cells))}
             took = measure(runners, args.rounds)
         for name, times in took.items():
             median, late = percentiles(np.array(times)).values()
