@@ -63,6 +63,5 @@ def run(args: argparse.Namespace) -> int:
 
 
 if __name__ == '__main__':
-    _parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(_parser)
-    sys.exit(run(_parser.parse_args()))
+    from lorat_ros.tools.cli import main
+    sys.exit(main(['train', *sys.argv[1:]]))      # as torch's launcher begins it

@@ -6,10 +6,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
+import shlex
 import sys
 import warnings
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -20,10 +22,12 @@ from lorat_ros.training.loader import usual_loaders
 from lorat_ros.training.loop import Ended, Trainer
 from lorat_ros.training.method import Given
 from lorat_ros.training.methods import load_method
-from lorat_ros.training.pictures import draw_samples
+from lorat_ros.training.pictures import draw_samples, draw_these
 from lorat_ros.training.pool import Pool
 from lorat_ros.training.recipe import read_recipe, Recipe
+from lorat_ros.training.saving import Diverged, replace_with, SaveError
 from lorat_ros.training.sources import read_data, reading_of, share_of
+from lorat_ros.training.stopping import Interruption
 
 
 def data_of(args: argparse.Namespace, chief: bool) -> tuple[Pool, Pool | None]:
@@ -71,23 +75,16 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
     return read_recipe(args.recipe, [*args.set, *short])
 
 
-class Interruption:
-    """Ctrl-C and SIGTERM let the step end and save; a second one ends at once."""
+class Prepared(NamedTuple):
+    """What a run needs."""
 
-    def __init__(self) -> None:
-        self.wanted = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
-
-    def _note(self, number: int, frame: object) -> None:
-        self.wanted = True
-        signal.signal(number, signal.SIG_DFL)
-
-    def __call__(self) -> bool:
-        return self.wanted
+    recipe: Recipe
+    pool: Pool
+    held_out: Pool | None
+    trainer: Trainer
 
 
-def prepare(args: argparse.Namespace, chief: bool) -> tuple[Recipe, Pool, Pool | None, Trainer]:
+def prepare(args: argparse.Namespace, chief: bool, stop: Interruption) -> Prepared:
     """
     Read everything and build what is trained.
 
@@ -99,18 +96,45 @@ def prepare(args: argparse.Namespace, chief: bool) -> tuple[Recipe, Pool, Pool |
                                         Given(args.variant, args.base, args.start))
     pool, held_out = data_of(args, chief)
     args.output.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(method, pool, args.output, recipe.train, held_out, args.loaders,
-                      Interruption())
+    trainer = Trainer(method, pool, args.output, recipe.train, held_out, args.loaders, stop)
     last = args.output / 'last.pt'
     if last.is_file():
         trainer.resume(last)
         if chief:
             print(f'going on from step {trainer.step} of {last}', flush=True)
-    return recipe, pool, held_out, trainer
+    return Prepared(recipe, pool, held_out, trainer)
+
+
+def command_line() -> str:
+    """The command that this run was begun with."""
+    words = sys.argv[2:] if sys.argv[1:2] == ['train'] else sys.argv[1:]
+    return shlex.join(['lorat', 'train', *words])
+
+
+def note_start(path: Path, prepared: Prepared) -> None:
+    """
+    Write ``run.json``: the recipe in full, and every start of the run so far.
+
+    :raises SaveError: it could not be written.
+    """
+    try:
+        starts = json.loads(path.read_text(encoding='utf-8'))['starts']
+    except (OSError, ValueError, KeyError, TypeError):
+        starts = []
+    trainer = prepared.trainer
+    # What was done after the step that this start goes on from is done anew.
+    starts = [one for one in starts if one['step'] < trainer.step] \
+        + [{'step': trainer.step, 'processes': trainer.world, 'command': command_line()}]
+    text = json.dumps({'recipe': prepared.recipe.as_dict(), 'starts': starts}, indent=1)
+    replace_with(path, lambda part: part.write_text(text, encoding='utf-8'))
 
 
 def run_with_bar(trainer: Trainer, steps: int, chief: bool) -> Ended:
     """Train under a progress bar, with warnings above it instead of through it."""
+    def say(message: Warning | str, *about: object, **more: object) -> None:
+        if chief:        # of several processes one speaks
+            tqdm.write(f'lorat train: {message}', file=sys.stderr)
+
     with tqdm(total=steps, initial=trainer.step, desc='training', unit='step',
               disable=not chief, mininterval=2) as bar:
         def show(step: int, figures: dict[str, float]) -> None:
@@ -118,9 +142,42 @@ def run_with_bar(trainer: Trainer, steps: int, chief: bool) -> Ended:
             if step % 10 == 0:
                 bar.set_postfix(in_words(figures), refresh=False)
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *about: tqdm.write(f'lorat train: {message}',
-                                                                      file=sys.stderr)
+            warnings.showwarning = say
             return trainer.run(show)
+
+
+def train_to_the_end(prepared: Prepared, output: Path, chief: bool) -> int:
+    """Train; returns the exit status, 0 if the last step was taken and saved."""
+    trainer, config = prepared.trainer, prepared.recipe.train
+
+    def complain(text: str) -> None:
+        if chief:
+            print(f'lorat train: {text}', file=sys.stderr, flush=True)
+    try:
+        if chief:
+            note_start(output / 'run.json', prepared)
+            draw_samples(trainer.draws, output / 'samples.png')
+        ended = run_with_bar(trainer, config.steps, chief)
+    except Diverged as error:
+        complain(f'{error}. They are in {output / f"step-{error.step}.png"}')
+        if chief:
+            draw_these(trainer.draws, output / f'step-{error.step}.png',
+                       [(config.seed, error.step - 1, n) for n in range(min(config.batch, 56))])
+        return 1
+    except (OSError, SaveError) as error:
+        complain(str(error))
+        return 1
+    if not chief:
+        return 0
+    if not ended.saved:
+        complain(f'the weights of step {trainer.step} could not be written to {output}: make '
+                 'room and give the same command again, which goes on from the last checkpoint')
+        return 1
+    if not ended.complete:
+        complain(f'ended at step {trainer.step} of {config.steps} as asked; the same command '
+                 'goes on from there')
+        return 130
+    return 0
 
 
 def train(args: argparse.Namespace) -> int:
@@ -133,31 +190,20 @@ def train(args: argparse.Namespace) -> int:
     chief = int(os.environ.get('RANK', '0')) == 0
     if args.loaders is None:
         args.loaders = usual_loaders(args.threads * int(os.environ.get('LOCAL_WORLD_SIZE', '1')))
+    stop = Interruption()
     try:
-        recipe, pool, held_out, trainer = prepare(args, chief)
-    except ValueError as error:
-        print(f'lorat train: {error}', file=sys.stderr)
+        prepared = prepare(args, chief, stop)
+    except (OSError, ValueError) as error:
+        if chief:      # the others meet the same
+            print(f'lorat train: {error}', file=sys.stderr)
         return 2
-    if chief:
-        (args.output / 'run.json').write_text(json.dumps(
-            {'recipe': recipe.as_dict(), 'processes': trainer.world,
-             'command': ['lorat', 'train', *sys.argv[1:]]}, indent=1))
-        draw_samples(trainer.draws, args.output / 'samples.png')
-    ended = run_with_bar(trainer, recipe.train.steps, chief)
+    with stop:
+        status = train_to_the_end(prepared, args.output, chief)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
-    if not chief:
-        return 0
-    if not ended.saved:
-        print(f'lorat train: the weights of step {trainer.step} could not be written to '
-              f'{args.output}: make room and give the same command again, which goes on from '
-              'the last checkpoint', file=sys.stderr)
-        return 1
-    if not ended.complete:
-        print(f'lorat train: ended at step {trainer.step} of {recipe.train.steps} as asked; the '
-              'same command goes on from there', file=sys.stderr)
-        return 130
+    if status or not chief:
+        return status
     bundle = args.output / (args.name or args.output.resolve().name)
-    finish(trainer, recipe, bundle, args, pool, held_out)
+    finish(prepared.trainer, prepared.recipe, bundle, args, prepared.pool, prepared.held_out)
     print(f'{bundle}: try it: lorat track VIDEO --init x,y,w,h --model {bundle}', flush=True)
     return 0

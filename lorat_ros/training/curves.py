@@ -4,23 +4,39 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lorat_ros.training.saving import replace_with
+
+TABLE, PICTURE = 'curves.csv', 'curves.png'
+FIRST, LAST = ('total', 'held_out', 'overlap'), ('learning_rate',)     # in the picture
+SPEEDS = frozenset({'rate', 'loader', 'trainer', 'loading'})           # in the table only
+COLUMNS = 4
+POINTS = 1000         # of a curve that are drawn; a picture shows no more
+SMOOTH = 50           # parts of a curve over which it is averaged at most
 
 
 class Curves:
     """Collects figures by step and writes ``curves.csv`` and ``curves.png``."""
 
     def __init__(self, folder: Path) -> None:
+        """Go on with the table in the folder, if there is one; lines that are none are left."""
         self.folder = folder
         self.rows: dict[int, dict[str, float]] = {}
-        table = folder / 'curves.csv'
+        table = folder / TABLE
         if table.is_file():
-            with table.open(newline='') as lines:
+            with table.open(newline='', encoding='utf-8', errors='replace') as lines:
                 for row in csv.DictReader(lines):
-                    self.rows[int(row['step'])] = {k: float(v) for k, v in row.items()
-                                                   if k != 'step' and v != ''}
+                    try:
+                        step = int(row.pop('step'))
+                        self.rows[step] = {k: float(v) for k, v in row.items() if v}
+                    except (KeyError, TypeError, ValueError):
+                        continue
 
     def cut(self, step: int) -> None:
         """Forget what came after ``step`` (a run resumed from there writes it anew)."""
@@ -30,33 +46,65 @@ class Curves:
         """Add figures to a step."""
         self.rows.setdefault(step, {}).update(figures)
 
-    def write(self) -> None:
-        """Write both files into the folder."""
-        names = sorted({name for row in self.rows.values() for name in row})
-        with (self.folder / 'curves.csv').open('w', newline='') as lines:
-            table = csv.DictWriter(lines, ['step', *names], restval='')
-            table.writeheader()
-            for step in sorted(self.rows):
-                figures = {k: f'{v:.6g}' for k, v in self.rows[step].items()}
-                table.writerow({'step': step, **figures})
-        self._draw(names)
+    def names(self) -> list[str]:
+        """Names of all figures there are."""
+        return sorted({name for row in self.rows.values() for name in row})
 
-    def _draw(self, names: list[str]) -> None:
-        import matplotlib
-        matplotlib.use('Agg')
-        from matplotlib import pyplot
-        shown = [n for n in ('total', 'score', 'giou', 'l1', 'overlap', 'held_out') if n in names]
-        if not shown:
-            return
-        figure, axes = pyplot.subplots(1, len(shown), figsize=(3.2 * len(shown), 2.8))
-        for axis, name in zip(np.atleast_1d(axes), shown):
-            steps = [s for s in sorted(self.rows) if name in self.rows[s]]
-            values = np.array([self.rows[s][name] for s in steps])
-            window = max(1, min(100, len(values) // 20))
-            smooth = np.convolve(values, np.ones(window) / window, 'valid')
-            axis.plot(steps[window - 1:], smooth, linewidth=1)
-            axis.set_title(name)
-            axis.set_xlabel('step')
+    def of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps that have a figure, (n,) int, and its values, (n,)."""
+        steps = [step for step in sorted(self.rows) if name in self.rows[step]]
+        return np.array(steps, np.int64), np.array([self.rows[s][name] for s in steps])
+
+    def write(self) -> None:
+        """
+        Write both files into the folder.
+
+        :raises SaveError: they could not be written; those before are untouched.
+        """
+        replace_with(self.folder / TABLE, lambda part: part.write_text(self._table(),
+                                                                       encoding='utf-8'))
+        if self.rows:
+            replace_with(self.folder / PICTURE, lambda part: self._draw().savefig(
+                part, format='png', dpi=80))
+
+    def _table(self) -> str:
+        names, lines = self.names(), io.StringIO()
+        lines.write(','.join(['step', *names]) + '\n')
+        for step in sorted(self.rows):
+            row = self.rows[step]
+            lines.write(f'{step},' + ','.join(f'{row[name]:.6g}' if name in row else ''
+                                              for name in names) + '\n')
+        return lines.getvalue()
+
+    def _draw(self) -> Figure:
+        names = set(self.names()) - SPEEDS
+        shown = [*(n for n in FIRST if n in names), *sorted(names - {*FIRST, *LAST}),
+                 *(n for n in LAST if n in names)]
+        columns = min(COLUMNS, max(1, len(shown)))
+        rows = max(1, -(-len(shown) // columns))
+        figure = Figure((3.2 * columns, 2.6 * rows))
+        FigureCanvasAgg(figure)         # without pyplot: its figures are the whole process's
+        for place, name in enumerate(shown, 1):
+            axis = figure.add_subplot(rows, columns, place)
+            steps, values = smoothed(*self.of(name))
+            axis.plot(steps, values, linewidth=1, marker='.' if len(steps) < 30 else None)
+            axis.set_title(name.replace('_', ' '), fontsize=10)
+            axis.set_xlabel('step', fontsize=8)
+            axis.tick_params(labelsize=7)
         figure.tight_layout()
-        figure.savefig(self.folder / 'curves.png', dpi=80)
-        pyplot.close(figure)
+        return figure
+
+
+def smoothed(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Average a curve over as much of it as a picture can do without.
+
+    :param steps: (n,); each average stands at the middle of its steps.
+    :param values: (n,).
+    :returns: steps and averages, (m,) each, m at most ``POINTS``.
+    """
+    window = max(1, min(100, len(values) // SMOOTH))
+    kernel = np.ones(window) / window
+    steps, values = np.convolve(steps, kernel, 'valid'), np.convolve(values, kernel, 'valid')
+    chosen = np.linspace(0, len(values) - 1, min(POINTS, len(values))).round().astype(int)
+    return steps[chosen], values[chosen]

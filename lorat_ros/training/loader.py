@@ -66,7 +66,7 @@ def batches(draws: Draws, keys: Keys, steps: range, loaders: int) -> Iterator[Ba
     if loaders and draws.pool.store is not None:
         draws.pool.store.pin(loaders)
     loader = DataLoader(data, batch_size=None, sampler=steps, num_workers=loaders,
-                        collate_fn=_as_it_is,
+                        collate_fn=_as_it_is, worker_init_fn=_apart,
                         multiprocessing_context='fork' if loaders else None,
                         prefetch_factor=AHEAD if loaders else None)
     asked = time.perf_counter()
@@ -77,6 +77,15 @@ def batches(draws: Draws, keys: Keys, steps: range, loaders: int) -> Iterator[Ba
 
 def _as_it_is(sample: tuple) -> tuple:
     return sample
+
+
+def _apart(worker: int) -> None:
+    """
+    Leave the group of processes that a terminal or torch's launcher interrupts as a whole.
+
+    The training process decides when loading ends; it could not end its step without samples.
+    """
+    os.setpgid(0, 0)
 
 
 class Pace:

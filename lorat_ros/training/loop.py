@@ -33,7 +33,8 @@ from lorat_ros.training.loader import batches, Pace
 from lorat_ros.training.method import Arrays, Method, TrainError
 from lorat_ros.training.pool import Pool
 from lorat_ros.training.recipe import TrainConfig
-from lorat_ros.training.saving import load_state, replace_with, save_state, SaveError
+from lorat_ros.training.saving import (check_step, check_weights, load_state, replace_with,
+                                       save_state, SaveError)
 from lorat_ros.training.schedule import Course, factor_at
 
 PROBES, PROBE_SIZE = 6, 48
@@ -120,21 +121,29 @@ class Trainer:
         """
         state = load_state(path, self.device, self.method.identity())
         self.network.load_state_dict(state['network'], strict=False)
-        if self.config.ema:
-            self.average.network.load_state_dict(state['average'], strict=False)
+        if self.config.ema:      # a run that had none so far begins it with its weights
+            self.average.network.load_state_dict(state['average'] or state['network'],
+                                                 strict=False)
+        asked = [{k: v for k, v in group.items() if k != 'params'}
+                 for group in self.optimiser.param_groups]
         self.optimiser.load_state_dict(state['optimiser'])
+        for group, settings in zip(self.optimiser.param_groups, asked):
+            group.update(settings)      # the recipe's, not those of the run so far
         self.scaler.load_state_dict(state['scaler'])
         self.step, self.seconds = state['step'], state['seconds']
         self.curves.cut(self.step)
 
-    def save(self, recipe: dict | None = None) -> None:
+    def save(self) -> None:
         """
         Write ``last.pt`` (to go on) and the method's own file (to use).
 
         :raises SaveError: the disk is full or the like; the files before are untouched.
+        :raises Diverged: there are weights that are no numbers; nothing is written.
         """
         if self.rank:
             return
+        check_weights(self.step, self._kept(self.network))
+        self.curves.write()      # first: what it has beyond the checkpoint is cut on resuming
         state = {'identity': self.method.identity(), 'network': self._kept(self.network),
                  'average': self._kept(self.average.network) if self.config.ema else {},
                  'optimiser': self.optimiser.state_dict(), 'scaler': self.scaler.state_dict(),
@@ -143,7 +152,15 @@ class Trainer:
         about = {'step': self.step, 'seconds': self.seconds}
         replace_with(self.output / self.method.product,
                      lambda part: self.method.write(self.average.network, part, about))
-        self.curves.write()
+
+    def _saved(self) -> bool:
+        """Save; whether that went well. If not, it is said, and the training goes on."""
+        try:
+            self.save()
+        except SaveError as error:
+            warnings.warn(str(error), stacklevel=2)
+            return False
+        return True
 
     def _average(self) -> None:
         if not self.config.ema:
@@ -217,18 +234,27 @@ class Trainer:
         mine = self.method.counts(batch)
         *counted, stopping = self._summed([*mine.values(), float(self.stop())])
         figures = self._gradients(batch, dict(zip(mine, counted)))
+        figures = dict(zip(figures, self._summed(list(figures.values()))))
         self.scaler.unscale_(self.optimiser)
-        nn.utils.clip_grad_norm_(self.parameters, config.clip_norm)
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, config.clip_norm))
+        # Gradients too large for fp16 are the scaler's own affair: it leaves such a step out.
+        check_step(self.step + 1, figures, 0.0 if self.scaler.is_enabled() else norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
         self._average()
         self.step += 1
-        return dict(zip(figures, self._summed(list(figures.values())))), stopping > 0
+        return {**figures, 'learning_rate': config.learning_rate * factor}, stopping > 0
 
     def run(self, progress: Callable[[int, dict[str, float]], None]) -> Ended:
-        """Train to ``config.steps``; ``progress(step, figures)`` after every step."""
+        """
+        Train to ``config.steps``; ``progress(step, figures)`` after every step.
+
+        :raises Diverged: a step cannot be taken; what was saved before is untouched.
+        """
         config = self.config
+        if self.step >= config.steps:      # the run before may have ended between two files
+            return Ended(True, self._saved())
         cv2.setNumThreads(1)
         mine = range(self.rank * self.share, (self.rank + 1) * self.share)
         pace = Pace(self.share, config.batch, self.loaders)
@@ -250,12 +276,7 @@ class Trainer:
                 if self.probe and not self.rank and not stopping:
                     figures['held_out'] = self.validate()
                     self.curves.add(self.step, {'held_out': figures['held_out']})
-                try:
-                    self.save()
-                    saved = True
-                except SaveError as error:
-                    saved = False
-                    warnings.warn(str(error), stacklevel=2)
+                saved = self._saved()
             progress(self.step, figures)
             if stopping:
                 break

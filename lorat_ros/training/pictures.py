@@ -3,6 +3,7 @@
 """Pictures of what the network is shown."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -38,6 +39,20 @@ def draw_pair(template: np.ndarray, mask: np.ndarray, search: np.ndarray, box: n
 def draw_samples(draws: Draws, path: Path, rows: int = 8, columns: int = 7, seed: int = 1
                  ) -> None:
     """Write a sheet of samples as PNG; red boxes: the target is not there."""
-    sheet = [np.hstack([draws.picture((seed, row, column)) for column in range(columns)])
-             for row in range(rows)]
-    cv2.imwrite(str(path), np.vstack(sheet))
+    draw_these(draws, path, [(seed, row, column) for row in range(rows)
+                             for column in range(columns)], columns)
+
+
+def draw_these(draws: Draws, path: Path, keys: Sequence[tuple[int, ...]], columns: int = 7
+               ) -> None:
+    """
+    Write a sheet of samples as PNG; red boxes: the target is not there.
+
+    :param keys: of the samples, see ``Draws``, at least one.
+    """
+    pictures = [draws.picture(key) for key in keys]
+    columns = min(columns, len(pictures))
+    pictures += [np.zeros_like(pictures[0])] * (-len(pictures) % columns)
+    sheet = [np.hstack(pictures[start:start + columns])
+             for start in range(0, len(pictures), columns)]
+    path.write_bytes(cv2.imencode('.png', np.vstack(sheet))[1].tobytes())

@@ -3,8 +3,9 @@
 """Checkpoints that are whole or not there: one half written never replaces the last."""
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,46 @@ from lorat_ros.training.method import TrainError
 
 class SaveError(RuntimeError):
     """A checkpoint could not be written; what was there before is untouched."""
+
+
+class Diverged(TrainError):
+    """A step made what is no number; nothing of it was saved."""
+
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(
+            f'step {step}: {what}. Nothing of this step is saved, the checkpoint before it is '
+            'kept. From there the same command meets the same samples: look at them, then try '
+            'train.learning_rate lower, train.precision=fp32, or another train.seed, which draws '
+            'others')
+        self.step = step
+
+
+def check_step(step: int, losses: Mapping[str, float], norm: float) -> None:
+    """
+    Refuse a step whose loss or gradient is no number, before it reaches the weights.
+
+    :param step: counted from 1.
+    :param norm: of the gradient.
+    :raises Diverged: names what is wrong.
+    """
+    if not math.isfinite(losses['total']):
+        wrong = [f'{name} is {v}' for name, v in losses.items() if not math.isfinite(v)]
+        raise Diverged(step, ', '.join(wrong))
+    if not math.isfinite(norm):
+        raise Diverged(step, f'the losses are finite, their gradient is {norm}')
+
+
+def check_weights(step: int, tensors: Mapping[str, torch.Tensor]) -> None:
+    """
+    Refuse to save weights that are no numbers.
+
+    :raises Diverged: names the tensors.
+    """
+    wrong = [name for name, value in tensors.items()
+             if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    if wrong:
+        more = f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''
+        raise Diverged(step, f'{", ".join(wrong[:3])}{more} hold what is no number')
 
 
 def replace_with(path: Path, write: Callable[[Path], object]) -> None:
