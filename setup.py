@@ -47,7 +47,7 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={f'{PACKAGE}.models': bundle_files(),
-                  f'{PACKAGE}.training': ['recipes/*.yaml']},
+                  f'{PACKAGE}.training': ['recipes/*.yaml', 'studies/*.yaml']},
     data_files=data_files,
     # OpenCV has four names on PyPI, and ROS machines bring their own: the extra `opencv` names
     # the one that needs no display. rclpy and the messages come from ROS 2.
