@@ -204,6 +204,12 @@ def train(args: argparse.Namespace) -> int:
     if status or not chief:
         return status
     bundle = args.output / (args.name or args.output.resolve().name)
-    finish(prepared.trainer, prepared.recipe, bundle, args, prepared.pool, prepared.held_out)
+    try:
+        finish(prepared.trainer, prepared.recipe, bundle, args, prepared.pool, prepared.held_out)
+    except (OSError, RuntimeError, ValueError) as error:
+        print(f'lorat train: {bundle}: {error}. The weights are whole, in '
+              f'{args.output / prepared.trainer.method.product}: the same command tries the '
+              'bundle and its card again', file=sys.stderr)
+        return 1
     print(f'{bundle}: try it: lorat track VIDEO --init x,y,w,h --model {bundle}', flush=True)
     return 0

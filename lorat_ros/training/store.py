@@ -214,6 +214,11 @@ class Chain(Sequence):
         for part in parts:
             self.append(part)
 
+    @property
+    def parts(self) -> tuple[Sequence, ...]:
+        """The sequences that it is made of."""
+        return tuple(self._parts)
+
     def append(self, part: Sequence) -> None:
         """Put one more sequence at the end."""
         if len(part):
