@@ -11,8 +11,9 @@ ever reads of it, one set of keys and values per interaction layer, is made once
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from lorat_ros.networks.litetrack_layers import Block, Head, TargetToken
 from lorat_ros.networks.network import Variant
 
 PATCH = 16
+HEAD_WIDTH = 64      # dimensions of an attention head, in every variant and in CAE
 #: In official checkpoints, read by nothing at inference: neither needed nor kept.
 UNUSED = ('backbone.pos_embed', 'backbone.cls_token')
 
@@ -41,6 +43,17 @@ class LiteTrackConfig:
     hidden: int = 3072            # of the feed-forward layers
     template_size: int = 128
     search_size: int = 256
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.interaction <= self.depth:
+            raise ValueError(f'interaction is {self.interaction} with depth {self.depth}: give 1 '
+                             'to as many as there are blocks')
+        for name in ('template_size', 'search_size'):
+            if getattr(self, name) % PATCH or getattr(self, name) < PATCH:
+                raise ValueError(f'{name} is {getattr(self, name)}: give a multiple of {PATCH}')
+        if self.heads < 1 or self.width % self.heads:
+            raise ValueError(f'width is {self.width} and heads {self.heads}: give a width that is '
+                             f'a multiple of the heads, which have {HEAD_WIDTH} each')
 
     @property
     def template_grid(self) -> int:
@@ -105,7 +118,8 @@ class LiteTrack(nn.Module):
     @classmethod
     def variants(cls) -> dict[str, Variant]:
         """Every variant by name; see ``network.Importable``."""
-        return {name: Variant(asdict(config), _about(name)) for name, config in VARIANTS.items()}
+        return {name: Variant(asdict(config), about_of(config, name))
+                for name, config in VARIANTS.items()}
 
     @classmethod
     def recognise(cls, tensors: Mapping[str, torch.Tensor]) -> tuple[str, ...]:
@@ -134,12 +148,13 @@ class LiteTrack(nn.Module):
             raise CheckpointError(f'{variant} builds upon no other file, yet {base} was given: '
                                   'leave out --base')
         _check(variant, tensors)
+        config = replace(VARIANTS[variant], **sizes_of(tensors))
         with torch.device('meta'):
-            network = cls(VARIANTS[variant])
+            network = cls(config)
         network.load_state_dict(
             {name: torch.tensor(0) if _counts(name) else tensors[name].float().contiguous()
              for name in network.state_dict()}, assign=True)
-        return network.eval(), _about(variant)
+        return network.eval(), about_of(config, variant)
 
     def embed_template(self, image: torch.Tensor) -> torch.Tensor:
         """Template (N, 3, T, T), normalised RGB, to tokens (N, cells, D)."""
@@ -221,6 +236,29 @@ class LiteTrack(nn.Module):
         return self.search(search, *self.template(template, target_box))
 
 
+def sizes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, int]:
+    """
+    Read a checkpoint's width, heads, hidden, template_size and search_size off its tensors.
+
+    :raises CheckpointError: no network has such sizes.
+    """
+    sizes = {}
+    for name, tensor, axis in (('width', 'patch_embed.proj.bias', 0),
+                               ('hidden', 'blocks.0.mlp.fc1.bias', 0),
+                               ('template_size', 'pos_embed_z', 1),
+                               ('search_size', 'pos_embed_x', 1)):
+        shape = tensors[f'backbone.{tensor}'].shape if f'backbone.{tensor}' in tensors else ()
+        if len(shape) > axis:
+            sizes[name] = PATCH * math.isqrt(shape[1]) if axis else shape[0]
+    if 'width' in sizes:
+        sizes['heads'] = sizes['width'] // HEAD_WIDTH
+    try:
+        LiteTrackConfig(1, 1, **sizes)
+    except ValueError as error:
+        raise CheckpointError(f'this is no checkpoint of LiteTrack: {error}') from None
+    return sizes
+
+
 def _counts(name: str) -> bool:
     """Whether a tensor only counts the batches of training."""
     return name.endswith('num_batches_tracked')
@@ -228,23 +266,29 @@ def _counts(name: str) -> bool:
 
 def _check(variant: str, tensors: Mapping[str, torch.Tensor]) -> None:
     """Check that a checkpoint holds all that a variant reads, and nothing unknown."""
+    # Of whatever sizes it is: a training run of one's own may have chosen others.
     with torch.device('meta'):
-        state = LiteTrack(VARIANTS[variant]).state_dict()
+        state = LiteTrack(replace(VARIANTS[variant], **sizes_of(tensors))).state_dict()
     check_tensors({name: value for name, value in tensors.items()
                    if name not in UNUSED and not _counts(name)},
                   {name: tuple(value.shape) for name, value in state.items()
                    if not _counts(name)}, f'a checkpoint of {variant}')
 
 
-def _about(variant: str) -> dict[str, Any]:
-    """What ``model.json`` says of a variant."""
-    config = VARIANTS[variant]
-    return {'variant': variant.removeprefix('litetrack-'),
+def about_of(config: LiteTrackConfig, variant: str | None = None) -> dict[str, Any]:
+    """
+    What ``model.json`` says of a network.
+
+    :param variant: name of the published one whose depth it has; None: of another depth.
+    """
+    name = (variant or f'b{config.depth}').removeprefix('litetrack-')
+    same = variant is not None and config == VARIANTS[variant]
+    published = {'published_macs': PUBLISHED_MACS[variant]} if same else {}
+    return {'variant': name,
             'sizes': {'template': config.template_size, 'search': config.search_size,
                       'template_factor': 2.0, 'search_factor': 4.0},
             'postprocessing': {'margin': 10.0},
             # The authors never call a target lost. The score is trained towards 1 at the centre
             # of the target and towards 0 elsewhere. Not calibrated.
             'score': {'lost': 0.3, 'recover': 0.5},
-            'licence': str(SOURCES['litetrack']),
-            'published_macs': PUBLISHED_MACS[variant]}
+            'licence': str(SOURCES['litetrack']), **published}

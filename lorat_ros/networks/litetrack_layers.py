@@ -67,12 +67,14 @@ class Block(nn.Module):
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = vit.Mlp(width, hidden)
+        #: Passes each branch on; training may put something in its place that drops some.
+        self.drop_path = nn.Identity()
 
     def forward(self, x: torch.Tensor, keys: torch.Tensor | None = None,
                 values: torch.Tensor | None = None) -> torch.Tensor:
         """Transform tokens (N, L, D); ``keys`` and ``values`` as in ``Attention``."""
-        x = x + self.gamma_1 * self.attn(self.norm1(x), keys, values)
-        return x + self.gamma_2 * self.mlp(self.norm2(x))
+        x = x + self.drop_path(self.gamma_1 * self.attn(self.norm1(x), keys, values))
+        return x + self.drop_path(self.gamma_2 * self.mlp(self.norm2(x)))
 
 
 class TargetToken(nn.Module):
@@ -105,7 +107,8 @@ class Head(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(N, D, G, G) to score (N, G, G), size and offset (N, 2, G, G)."""
-        score, size, offset = (self._branch(x, branch) for branch in self._branches)
+        # In bfloat16, where training computes, 1 - 1e-4 would be 1.
+        score, size, offset = (self._branch(x, branch).float() for branch in self._branches)
         score, size = (value.sigmoid().clamp(LEAST, 1 - LEAST) for value in (score, size))
         return score.squeeze(1), size, offset
 

@@ -268,8 +268,10 @@ def without(name: str):
     (without('backbone.blocks.3.attn.q_bias'), r'missing: backbone\.blocks\.3\.attn\.q_bias'),
     (without('box_head.conv1_ctr.1.running_var'), r'missing: box_head\.conv1_ctr\.1\.running_var'),
     (lambda t: t.update(surprise=torch.zeros(2)), 'unexpected: surprise'),
-    (lambda t: t.update({'backbone.pos_embed_x': torch.zeros(1, 400, 768)}),
-     r'pos_embed_x is \(1, 400, 768\), expected \(1, 256, 768\)'),
+    (lambda t: t.update({'backbone.pos_embed_x': torch.zeros(1, 401, 768)}),
+     r'pos_embed_x is \(1, 401, 768\), expected \(1, 400, 768\)'),
+    (lambda t: t.update({'backbone.patch_embed.proj.bias': torch.zeros(40)}),
+     'width is 40 and heads 0'),
     (lambda t: t.update({'backbone.blocks.4.gamma_1': torch.zeros(768)}),
      r'has 5 blocks, expected 4 \(litetrack-b4\), 6'),
 ])
