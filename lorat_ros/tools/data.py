@@ -26,7 +26,7 @@ COUNTS = (('clips', 'clips'), ('frames', 'frames'), ('boxes', 'frames with a box
           ('refused', 'clips or sets refused'))
 
 
-def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+def add_reading_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Declare the arguments that say how data is read."""
     parser.add_argument('--longest', type=int, default=400, metavar='PIXELS',
                         help='of the longer side: larger pictures are shrunk (default: 400)')

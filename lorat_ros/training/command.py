@@ -156,7 +156,8 @@ def train_to_the_end(prepared: Prepared, output: Path, chief: bool) -> int:
     try:
         if chief:
             note_start(output / 'run.json', prepared)
-            draw_samples(trainer.draws, output / 'samples.png')
+            replace_with(output / 'samples.png',
+                         lambda part: draw_samples(trainer.draws, part))
         ended = run_with_bar(trainer, config.steps, chief)
     except Diverged as error:
         complain(f'{error}. They are in {output / f"step-{error.step}.png"}')

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,8 +62,17 @@ class TrainConfig:
             if getattr(self, name) not in known:
                 raise RecipeError(f'{name} is {getattr(self, name)!r}: give one of '
                                   f'{", ".join(known)}')
-        if not 0 <= self.ema < 1:
-            raise RecipeError(f'ema is {self.ema}: give 0 (no average) or more, below 1')
+        for name in ('ema', 'beta2'):
+            if not 0 <= getattr(self, name) < 1:
+                raise RecipeError(f'{name} is {getattr(self, name)}: give 0 or more, below 1')
+        for name in ('learning_rate', 'clip_norm'):
+            if not 0 < getattr(self, name) < math.inf:
+                raise RecipeError(f'{name} is {getattr(self, name)}: give a number above 0')
+        for name in ('weight_decay', 'final'):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise RecipeError(f'{name} is {getattr(self, name)}: give 0 or more')
+        if not 0 <= self.seed < 2 ** 31:
+            raise RecipeError(f'seed is {self.seed}: give 0 or more, below 2147483648')
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,16 @@ def known_recipes() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob('*.yaml')))
 
 
+def summary_of(name: str) -> str:
+    """What a recipe that comes with the package is: the first sentence of its first comment."""
+    words = []
+    for line in (FOLDER / f'{name}.yaml').read_text(encoding='utf-8').splitlines():
+        if not line.startswith('#'):
+            break
+        words.append(line.lstrip('# '))
+    return re.split(r'(?<=\.)\s|[:;]\s', ' '.join(words).strip())[0].rstrip('.')
+
+
 def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """
     Read a recipe and change it.
@@ -95,26 +116,33 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     path = FOLDER / f'{name}.yaml' if name in known_recipes() else Path(name)
     try:
         content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f'recipe {name}: {error}: give one of {", ".join(known_recipes())}, or '
-                          'the path of a YAML file') from None
+    except FileNotFoundError:
+        near = difflib.get_close_matches(name, known_recipes(), 1)
+        raise RecipeError(f'recipe {name} is unknown and no file'
+                          + (f' (is {near[0]} meant?)' if near else '') + ': give one of '
+                          f'{", ".join(known_recipes())}, or the path of a YAML file') from None
+    except (OSError, ValueError) as error:      # a folder; what is no text
+        raise RecipeError(f'recipe {name} cannot be read ({error}): give one of '
+                          f'{", ".join(known_recipes())}, or the path of a YAML file') from None
     except yaml.YAMLError as error:
         raise RecipeError(f'{path} is no YAML: {error}') from None
-    if not isinstance(content, dict) or content.get('method') not in METHODS:
-        said = content.get('method') if isinstance(content, dict) else content
-        raise RecipeError(f'{path}: its method is {said!r}, expected a line such as '
-                          f'"method: lorat", with one of {", ".join(METHODS)}')
+    if not isinstance(content, dict):
+        raise RecipeError(f'{path} holds {str(content)[:40]!r}, expected names and values such as '
+                          '"method: lorat"')
     for change in changes:
         _change(content, change)
-    method = content.pop('method')
-    train = content.pop('train', None) or {}
+    method, train = content.pop('method', None), content.pop('train', None)
+    if not isinstance(method, str) or method not in METHODS:
+        raise RecipeError(f'{path}: its method is {method!r}, expected a line such as '
+                          f'"method: lorat", with one of {", ".join(METHODS)}')
+    train = {} if train is None else train
     return Recipe(path.stem, method, build(TrainConfig, train, 'train'),
                   build(load_method(method).Settings, content, ''))
 
 
 def _change(content: dict[str, Any], change: str) -> None:
     place, equals, text = change.partition('=')
-    if not equals or not place:
+    if not equals or not all(place.split('.')):
         raise RecipeError(f'{change!r} changes nothing: write NAME=VALUE, such as '
                           'train.steps=500')
     *path, last = place.split('.')
@@ -123,7 +151,11 @@ def _change(content: dict[str, Any], change: str) -> None:
         if not isinstance(inner.setdefault(key, {}), dict):
             raise RecipeError(f'{change!r}: {key} is a value of its own, it has no {last}')
         inner = inner[key]
-    inner[last] = yaml.safe_load(text)
+    try:
+        inner[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RecipeError(f'{change!r}: {text!r} is no YAML: write a number, a word, or a list '
+                          'such as [1, 2]') from None
 
 
 def build(kind: type, values: Any, where: str) -> Any:
@@ -159,7 +191,8 @@ def _value(kind: Any, value: Any, place: str) -> Any:
             return float(value)
         except ValueError:
             pass
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) \
+            and abs(value) < 1e300:
         return float(value)
     if typing.get_origin(kind) is dict and isinstance(value, Mapping):
         return dict(value)
