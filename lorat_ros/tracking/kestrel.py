@@ -3,7 +3,7 @@
 """Kestrel before and after its network: crops, template mask, window, penalties, smoothing."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from lorat_ros.engines.session import Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crops import (CropPlan, mean_colour, plan_crop, sample_crop, window_side)
 from lorat_ros.tracking.family import Answer, CropSizes, reading
+from lorat_ros.tracking.rivals import OWN, Peak, peaks_of, Rivals
 
 STRIDE = 16
 IMAGE_MEAN = np.array((103.53, 116.28, 123.675), np.float32)      # BGR, of ImageNet
@@ -20,6 +21,8 @@ IMAGE_SCALE = np.float32(1 / 58.0)
 USUAL_RATE = 0.08   # of the usual size, a frame
 PATIENCE = 5        # unsure frames in a row that are but a bad moment
 FORGET_PLACE = 10   # frames after which the last place counts half
+FAINT = 0.05        # score from which something looks a little like the target
+PATIENCE_WITH_RIVALS = 25     # frames without the target; then one of them may have been it
 SMALLEST = 4.0      # pixels; below, nothing can be told from the background
 
 
@@ -81,13 +84,14 @@ class KestrelFamily:
         self._box: Box = (0.0, 0.0, 0.0, 0.0)
         self._image_wh = (0, 0)
         self._plan: CropPlan | None = None
+        self._rivals = Rivals()
         self._unsure = 0                      # frames in a row with a hopeless score
         self._usual_wh = np.zeros(2)          # size over the last frames that were sure
 
     def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
         """Take a target: template crop, the share of each cell it covers, fill colour."""
         self._box, self._fill = box, mean_colour(image)
-        self._unsure, self._usual_wh = 0, np.array(box[2:])
+        self._unsure, self._usual_wh, self._rivals = 0, np.array(box[2:]), Rivals()
         size = self._sizes.template
         plan = self._plan_around(image, self._sizes.template_factor, size)
         mask = cover_of_cells(plan.to_crop(box), size // STRIDE, size)
@@ -109,14 +113,20 @@ class KestrelFamily:
         """Choose the best cell, smooth the size, and move on unless the score is hopeless."""
         logits, boxes = outputs['score'][0], outputs['boxes'][0]
         score = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        if not (np.isfinite(score).all() and np.isfinite(boxes).all()):
+            return Answer(self._reported(self._box), 0.0, self._plan.window)
         size = self._sizes.search
         w = np.maximum((boxes[2] - boxes[0]) * size, 1e-3)
         h = np.maximum((boxes[3] - boxes[1]) * size, 1e-3)
+        rank = self._rank(score, w, h)
+        peaks = self._peaks(score, boxes)
+        cell, best = self._choose(score, rank, boxes, peaks)
+        if cell is None:
+            self._rivals.follow([peak.box for peak in peaks], None)
+            self._move_on(self._box, best)
+            return Answer(self._reported(self._box), best, self._plan.window)
+        row, column = cell
         _, _, last_w, last_h = self._plan.to_crop(self._box)
-        row, column = self._best_cell(score, w, h, (last_w, last_h))
-        best = float(score[row, column])
-        if not (np.isfinite(best) and np.isfinite(boxes[:, row, column]).all()):
-            return Answer(self._reported(self._box), 0.0, self._plan.window)
         new_w, new_h = float(w[row, column]), float(h[row, column])
         # The surer the answer and the milder the change, the faster the size follows.
         rate = self._size_rate * best / shape_change((new_w, new_h), (last_w, last_h)) ** 0.5
@@ -126,8 +136,45 @@ class KestrelFamily:
         x = float(boxes[0, row, column] + boxes[2, row, column]) * size / 2 - box_w / 2
         y = float(boxes[1, row, column] + boxes[3, row, column]) * size / 2 - box_h / 2
         found = self._sane(self._plan.to_image((x, y, box_w, box_h)))
+        seen = best >= self._hold_score
+        self._rivals.follow([peak.box for peak in peaks], found if seen else None)
         self._move_on(found, best)
         return Answer(self._reported(found), best, self._plan.window)
+
+    def _peaks(self, score: np.ndarray, boxes: np.ndarray) -> list[Peak]:
+        """Everything in the search region that looks somewhat like the target."""
+        found, size = [], self._sizes.search
+        for row, column in peaks_of(score, FAINT):
+            x1, y1, x2, y2 = (boxes[:, row, column] * size).tolist()
+            if x2 > x1 and y2 > y1:
+                box = self._plan.to_image((x1, y1, x2 - x1, y2 - y1))
+                found.append(Peak((row, column), box, float(score[row, column])))
+        return found
+
+    def _choose(self, score: np.ndarray, rank: np.ndarray, boxes: np.ndarray,
+                peaks: Sequence[Peak]) -> tuple[tuple[int, int] | None, float]:
+        """
+        The cell of the target and its score; no cell if all that can be seen is something else.
+
+        Cells whose box is a rival's are the rival's, wherever they lie.
+        """
+        claimed = [peak for peak in peaks
+                   if self._rivals.claims(peak.box, self._box, self._unsure == 0)]
+        if not claimed or self._absent_for > PATIENCE_WITH_RIVALS:
+            row, column = np.unravel_index(int(np.argmax(rank)), rank.shape)
+            return (int(row), int(column)), float(score[row, column])
+        x1, y1, x2, y2 = boxes * self._sizes.search
+        taken = np.zeros(rank.shape, bool)
+        for peak in claimed:
+            x, y, w, h = self._plan.to_crop(peak.box)
+            taken |= (np.abs((x1 + x2) / 2 - x - w / 2) < OWN * w) \
+                & (np.abs((y1 + y2) / 2 - y - h / 2) < OWN * h)
+        row, column = np.unravel_index(int(np.argmax(np.where(taken, -np.inf, rank))), rank.shape)
+        best = 0.0 if taken.all() else float(score[row, column])
+        # The network sees all at once: where the target is in sight, a rival scores less.
+        if best < max(self._hold_score, *(peak.score for peak in claimed)):
+            return None, min(best, self._hold_score)
+        return (int(row), int(column)), best
 
     @property
     def _absent_for(self) -> int:
@@ -147,14 +194,13 @@ class KestrelFamily:
             w, h = self._usual_wh.tolist()
             self._box = x - w / 2, y - h / 2, w, h
 
-    def _best_cell(self, score: np.ndarray, w: np.ndarray, h: np.ndarray,
-                   last: tuple[float, float]) -> tuple[int, int]:
-        rank = score * np.exp(-self._shape_penalty * (shape_change((w, h), last) - 1))
+    def _rank(self, score: np.ndarray, w: np.ndarray, h: np.ndarray) -> np.ndarray:
+        """Score of every cell, less what speaks against it: shape, and distance."""
+        _, _, *last = self._plan.to_crop(self._box)
+        rank = score * np.exp(-self._shape_penalty * (shape_change((w, h), tuple(last)) - 1))
         # The longer it has not been seen, the less its last place says.
         weight = self._window_weight / (1 + self._absent_for / FORGET_PLACE)
-        rank = (1 - weight) * rank + weight * self._window * rank.max()
-        row, column = np.unravel_index(int(np.argmax(rank)), rank.shape)
-        return int(row), int(column)
+        return (1 - weight) * rank + weight * self._window * rank.max()
 
     def _plan_around(self, image: np.ndarray, factor: float, size: int) -> CropPlan:
         _, _, w, h = self._box

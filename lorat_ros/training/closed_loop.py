@@ -11,7 +11,7 @@ Every clip is tracked from its first frame, as it is and under camera faults tha
 (low resolution, motion blur, low light, compression); success is the area under the curve of
 frames over 21 overlap thresholds, in percent. Then the target is covered for a while in the
 middle of every clip: the scores seen then and otherwise are what the thresholds ``score.lost``
-and ``score.recover`` of a bundle are chosen by.
+and ``score.recover`` of a bundle are chosen by; and once more, while a look-alike stands beside.
 """
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from lorat_ros.boxes import Box, iou_xywh, roc_area, success_auc
+from lorat_ros.boxes import iou_xywh, roc_area, success_auc
 from lorat_ros.engines.session import open_session
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tracking.tracker import Tracker
 from lorat_ros.training import augment
 from lorat_ros.training.pool import Item, read_pool
+from lorat_ros.training.scenes import cover, twin_box, with_twin
 
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 Tracked = tuple[np.ndarray, np.ndarray]    # of a clip: overlaps, scores; (frames - 1,) each
@@ -81,22 +83,6 @@ def evaluate(tracker: Tracker, clips: Mapping[str, Sequence[Item]]) -> dict[str,
     return success_of(track_clips(tracker, clips))
 
 
-def cover(image: np.ndarray, box: Box) -> np.ndarray:
-    """Hide a box (and a little around it) behind a piece of the same image from elsewhere."""
-    height, width = image.shape[:2]
-    x, y, w, h = box
-    x1, y1 = max(int(x - 0.15 * w), 0), max(int(y - 0.15 * h), 0)
-    x2, y2 = min(int(x + 1.15 * w) + 1, width), min(int(y + 1.15 * h) + 1, height)
-    # The border that is farthest from the target is the least likely to show it.
-    left = width - (x2 - x1) if x + w / 2 < width / 2 else 0
-    top = height - (y2 - y1) if y + h / 2 < height / 2 else 0
-    apart = abs(left - x1) >= x2 - x1 or abs(top - y1) >= y2 - y1
-    hidden = image.copy()
-    hidden[y1:y2, x1:x2] = image[top:top + y2 - y1, left:left + x2 - x1] if apart \
-        else image.mean((0, 1))
-    return hidden
-
-
 def scores_seen_and_hidden(tracker: Tracker, clip: list[Item], hidden: int = 15
                            ) -> tuple[list[float], list[float], list[float]]:
     """
@@ -122,6 +108,45 @@ def scores_seen_and_hidden(tracker: Tracker, clip: list[Item], hidden: int = 15
     return seen, unseen, after
 
 
+class Taken(NamedTuple):
+    """What became of runs in which the target is hidden while a look-alike stands beside it."""
+
+    runs: int
+    share: float              # of the frames in which it is hidden, the look-alike was followed
+    score: float              # median in those frames
+    after: float              # mean overlap in the ten frames after
+
+
+def look_alike_taken(tracker: Tracker, clips: Iterable[Sequence[Item]], hidden: int = 15
+                     ) -> Taken:
+    """
+    Put a look-alike beside the target, and cover the target for ``hidden`` frames in the middle.
+
+    Clips are left out on a side that has no room for it most of the time.
+    """
+    onto, scores, after, runs = [], [], [], 0
+    for clip, side in ((clip, side) for clip in clips for side in (-1, 1)):
+        start = len(clip) // 2
+        shown = clip[:start + hidden + 10]
+        if np.mean([twin_box(item, side) is not None for item in shown]) < 0.8:
+            continue
+        runs += 1
+        tracker.init(with_twin(clip[0].image, clip[0], side), clip[0].box)
+        for number, item in enumerate(shown[1:], 1):
+            covered = start <= number < start + hidden
+            image = cover(item.image, item.box) if covered else item.image
+            result = tracker.update(with_twin(image, item, side))
+            twin = twin_box(item, side)
+            if covered and number > start:
+                scores.append(result.score)
+                onto.append(twin is not None and iou_xywh(result.box, twin) > 0.3)
+            elif number >= start + hidden:
+                after.append(float(iou_xywh(result.box, item.box)))
+    nothing = [np.nan]
+    return Taken(runs, float(np.mean(onto or nothing)), float(np.median(scores or nothing)),
+                 float(np.mean(after or nothing)))
+
+
 def print_scores(tracker: Tracker, clips: dict[str, list[Item]]) -> None:
     """Print the spread of scores while targets are followed and while they are covered."""
     runs = [scores_seen_and_hidden(tracker, clip) for clip in clips.values()]
@@ -131,6 +156,9 @@ def print_scores(tracker: Tracker, clips: dict[str, list[Item]]) -> None:
         print(f'scores while {name:9s} 5 % .. 95 %: ' + '  '.join(f'{v:.2f}' for v in shares))
     after = [overlap for run in runs for overlap in run[2]]
     print(f'mean overlap in the ten frames after: {np.mean(after or [np.nan]):.2f}')
+    taken = look_alike_taken(tracker, clips.values())
+    print(f'covered beside a look-alike ({taken.runs} runs): taken for it {taken.share:.0%}, '
+          f'median score {taken.score:.2f}, mean overlap after {taken.after:.2f}')
 
 
 def altered(model: str, changes: Sequence[str]) -> Tracker:

@@ -139,3 +139,38 @@ def test_an_answer_without_numbers_leaves_the_box_and_is_no_score(name):
     outputs[name][:] = np.nan
     answer = family.answer(outputs)
     assert answer.box == pytest.approx((100.0, 80.0, 40.0, 30.0)) and answer.score == 0.0
+
+
+def scene(*peaks: tuple[int, int, float]) -> dict[str, np.ndarray]:
+    """Outputs whose cells (row, column) have these scores; every box is 40 pixels wide."""
+    logits, boxes = np.full((10, 10), -8.0, np.float32), cells(0, 0, 0)[1]
+    for row, column, score in peaks:
+        logits[row, column] = np.log(score / (1 - score))
+    return {'score': logits[None], 'boxes': boxes[None]}
+
+
+def test_a_look_alike_seen_beside_the_target_is_not_taken_for_it():
+    family, image = KestrelFamily(find_bundle()), np.full((480, 640, 3), 90, np.uint8)
+    family.start(image, (300.0, 220.0, 40.0, 40.0))
+    family.remember({})
+    for _ in range(4):
+        family.look(image)
+        here = family.answer(scene((4, 4, 0.8), (4, 8, 0.3))).box
+    for _ in range(4):                       # the target is gone, the other shines
+        family.look(image)
+        answer = family.answer(scene((4, 8, 0.8)))
+        assert answer.score < 0.18 and answer.box == pytest.approx(here, abs=1)
+    family.look(image)
+    back = family.answer(scene((4, 4, 0.7), (4, 8, 0.3)))
+    assert back.score == pytest.approx(0.7, abs=0.01)
+
+
+def test_without_a_rival_a_jump_is_believed():
+    family, image = KestrelFamily(find_bundle()), np.full((480, 640, 3), 90, np.uint8)
+    family.start(image, (300.0, 220.0, 40.0, 40.0))
+    family.remember({})
+    for _ in range(4):
+        family.look(image)
+        family.answer(scene((4, 4, 0.8)))
+    family.look(image)
+    assert family.answer(scene((4, 8, 0.8))).score == pytest.approx(0.8, abs=0.01)

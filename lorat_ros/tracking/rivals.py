@@ -1,0 +1,108 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Other things that look like the target: seen beside it, they cannot be it.
+
+A tracker with one template takes whatever resembles it most. While the target is seen, every
+other peak of the score is followed too; when the target vanishes and the best peak is one of
+those, it is not taken for the target. The idea of following what is not the target is KeepTrack's
+(Mayer et al., ICCV 2021), which learns the association; here it is by place alone.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lorat_ros.boxes import Box, centre_xywh
+
+CONFIRMED = 3         # frames beside the target after which it counts
+FORGOTTEN = 12        # frames without it after which it does not
+APART = 0.6           # of a box: nearer to the target's centre is part of the target
+OWN = 0.75            # of a box: answers nearer to a rival than this mean the rival
+NEAR = 0.5            # of a box: farther from where it was is something else
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A local maximum of the score."""
+
+    cell: tuple[int, int]         # row, column
+    box: Box                      # xywh in pixels of the image
+    score: float
+
+
+@dataclass
+class _Rival:
+    box: Box
+    beside: int = 1               # frames in which it was seen together with the target
+    missed: int = 0
+
+
+def peaks_of(score: np.ndarray, least: float) -> list[tuple[int, int]]:
+    """
+    Cells (row, column) that none of their eight neighbours exceeds, highest first.
+
+    :param score: (G, G).
+    :param least: lower ones are left out.
+    """
+    padded = np.pad(score, 1, constant_values=-np.inf)
+    rows, columns = score.shape
+    around = np.max([padded[r:r + rows, c:c + columns] for r in range(3) for c in range(3)
+                     if (r, c) != (1, 1)], axis=0)
+    found = np.argwhere((score >= around) & (score >= least))
+    order = np.argsort(-score[found[:, 0], found[:, 1]], kind='stable')
+    return [(int(row), int(column)) for row, column in found[order]]
+
+
+def distance_in_boxes(a: Box, b: Box) -> float:
+    """Distance of the centres, per axis in units of the mean of the two sides; the larger one."""
+    (ax, ay), (bx, by) = centre_xywh(a), centre_xywh(b)
+    return max(abs(ax - bx) / max((a[2] + b[2]) / 2, 1e-6),
+               abs(ay - by) / max((a[3] + b[3]) / 2, 1e-6))
+
+
+class Rivals:
+    """What was seen beside one target."""
+
+    def __init__(self) -> None:
+        self._known: list[_Rival] = []
+
+    def claims(self, box: Box, target: Box, in_sight: bool) -> bool:
+        """
+        Whether what is at a box is known to be something else.
+
+        :param target: where the target was last.
+        :param in_sight: whether it was seen in the last frame. Then what is close to it is
+            probably itself; but a rival may well walk over the place of one that is hidden.
+        """
+        away = distance_in_boxes(box, target)
+        if in_sight and away <= APART:
+            return False
+        reach = min(NEAR, away) if in_sight else NEAR
+        return any(rival.beside >= CONFIRMED and distance_in_boxes(box, rival.box) < reach
+                   for rival in self._known)
+
+    def follow(self, others: Sequence[Box], target: Box | None) -> None:
+        """
+        Take note of a frame.
+
+        :param others: boxes of the peaks that were not taken for the target.
+        :param target: its box; None while it is not seen. Then rivals are followed, but none is
+            added: the target itself may be among the peaks.
+        """
+        free = [box for box in others
+                if target is None or distance_in_boxes(box, target) > APART]
+        for rival in self._known:
+            away = [distance_in_boxes(box, rival.box) for box in free]
+            nearest = int(np.argmin(away)) if away else -1
+            if nearest >= 0 and away[nearest] < NEAR:
+                rival.box = free.pop(nearest)
+                rival.missed = 0
+                rival.beside += target is not None
+            else:
+                rival.missed += 1
+        self._known = [rival for rival in self._known if rival.missed < FORGOTTEN]
+        if target is not None:
+            self._known += [_Rival(box) for box in free]
