@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,7 @@ import yaml
 from support.pools import write_pool
 
 from lorat_ros.models.catalog import DEFAULT_MODEL
+from lorat_ros.tools import cli
 from lorat_ros.training import study, study_cells
 from lorat_ros.training.closed_loop import FAULTS, score_area
 from lorat_ros.training.recipe import read_recipe
@@ -64,9 +64,9 @@ def read(place: Path, **changes):
     ({'variant': {}}, "'variant' is unknown: a study has recipe, set"),
     ({'variants': {}}, 'variants is {}, expected names with values'),
     ({'variants': {'a/b': []}}, "'a/b' names folders"),
-    ({'variants': {'bad': ['pairs.look_alik=0']}}, 'variant bad: .*is look_alike meant'),
+    ({'variants': {'bad': ['pairs.look_alik=0']}}, r'variant bad: .*pairs\.look_alik'),
     ({'variants': {'bad': 'pairs.absent=0'}}, r'variants\.bad is .* expected a list'),
-    ({'recipe': 'kestrl'}, 'variant baseline: recipe kestrl: .*give one of'),
+    ({'recipe': 'kestrl'}, 'variant baseline: .*kestrl'),
     ({'baseline': 'none'}, "baseline is 'none', expected one of baseline, no-absent"),
     ({'folds': {'one': {'judge': ['eorvos*']}}}, r"folds\.one\.judge names 'eorvos\*', which fits "
                                                  'nothing'),
@@ -114,51 +114,80 @@ def test_studies_of_the_package_name_fields_that_recipes_have():
         assert len({repr(recipe) for recipe in recipes}) == len(recipes)
 
 
-def started(place: Path, output: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, '-m', 'lorat_ros.training.study', place / 'study.yaml', '--data',
-         place / 'pool', '--tracks', place / 'tracks', '--output', output],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path.cwd())
+def options(place: Path, output: Path, file: str = 'study.yaml') -> list[str]:
+    return [str(place / file), '--data', str(place / 'pool'), '--tracks', str(place / 'tracks'),
+            '--output', str(output)]
 
 
-def test_a_study_is_interrupted_goes_on_and_tells_what_its_runs_say(place, tmp_path):
-    output = tmp_path / 'study'
-    process = started(place, output)
-    first = output / 'cells' / 'labelled_baseline_0' / 'cell.json'
-    second = output / 'cells' / 'labelled_no-absent_0' / 'train.log'
-    while not (first.is_file() and second.is_file()) and process.poll() is None:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGTERM)
-    assert process.wait() == 130, process.stderr.read()
-    assert 'the same command goes on' in process.stderr.read()
-    with alone(output):                       # the run has ended with its study
-        pass
-    before = first.stat().st_mtime_ns
-    again = started(place, output)
-    text, complaints = again.communicate()
-    assert again.returncode == 0, complaints
-    assert first.stat().st_mtime_ns == before
-    cells = [json.loads(p.read_text()) for p in sorted(output.glob('cells/*/cell.json'))]
-    assert len(cells) == 4 and text.strip() == (output / 'table.md').read_text().strip()
-    assert not list(output.glob('cells/*/run/last.pt'))
-    with (output / 'table.csv').open() as lines:
+@pytest.fixture
+def launches(monkeypatch):
+    """Runs train in this process, which saves loading torch for each; names of those begun."""
+    begun, interrupted_at = [], [3]
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(command, log, lock):
+        begun.append(log.parent.name)
+        if len(begun) == interrupted_at[0]:
+            raise KeyboardInterrupt
+        assert command[:3] == [sys.executable, '-m', 'lorat_ros.tools.train']
+        return cli.main(['train', *command[3:]])
+    monkeypatch.setattr(study_cells, 'run_logged', run)
+    yield begun
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_what_is_finished_is_not_made_again_and_tables_say_what_runs_say(place, tmp_path, launches,
+                                                                         capsys):
+    assert study.main(options(place, tmp_path)) == 130
+    assert 'the same command goes on' in capsys.readouterr().err
+    assert (tmp_path / 'table.md').read_text().count('2 of 4 runs') == 1
+    assert study.main(options(place, tmp_path)) == 0
+    names = [f'{fold}_{variant}_0' for fold in ('labelled', 'self-labelled')
+             for variant in ('baseline', 'no-absent')]
+    assert launches == [*names[:3], *names[2:]]
+    text = (tmp_path / 'table.md').read_text()
+    assert text in capsys.readouterr().out
+    cells = [json.loads((tmp_path / 'cells' / n / 'cell.json').read_text()) for n in names]
+    with (tmp_path / 'table.csv').open() as lines:
         rows = {(r['variant'], r['fold']): r for r in csv.DictReader(lines)}
     for cell in cells:
         row = rows[cell['variant'], cell['fold']]
         for name in (*FAULTS, 'faults'):
             assert float(row[name]) == pytest.approx(cell[name], abs=1e-3)
         assert bool(row['overlap']) == (cell['fold'] == 'labelled')
-    mean = np.mean([c['plain'] for c in cells if c['variant'] == 'no-absent'])
-    base = np.mean([c['plain'] for c in cells if c['variant'] == 'baseline'])
+    mean, base = (np.mean([c['plain'] for c in cells if c['variant'] == v])
+                  for v in ('no-absent', 'baseline'))
     assert f'| no-absent | 2 | {mean:.1f} |' in text
     assert f'| no-absent | pairs.absent=0 | {mean - base:+.1f} ± ' in text
-    assert (output / 'table.png').stat().st_size > 1000
+    assert (tmp_path / 'table.png').stat().st_size > 1000
+    assert not list(tmp_path.glob('cells/*/run/last.pt'))
 
-    other = yaml.safe_load((place / 'study.yaml').read_text())
-    other['set'] = [*TINY, 'train.ema=0']
-    (tmp_path / 'study.yaml').write_text(yaml.safe_dump(other))
-    options = ['--data', str(place / 'pool'), '--tracks', str(place / 'tracks')]
-    assert study.main([str(tmp_path / 'study.yaml'), *options, '--output', str(output)]) == 2
+    (place / 'other.yaml').write_text(yaml.safe_dump({**CONTENT, 'set': [*TINY, 'train.ema=0']}))
+    assert study.main(options(place, tmp_path, 'other.yaml')) == 2
+    assert 'was made otherwise (changes [' in capsys.readouterr().err
+    assert len(launches) == 5
+
+
+def test_a_study_that_is_ended_ends_its_run_which_goes_on_later(place, tmp_path):
+    content = {**CONTENT, 'variants': {'only': ['train.steps=18', 'train.save_every=6']},
+               'folds': {'one': {'judge': ['moving']}}}
+    (place / 'one.yaml').write_text(yaml.safe_dump(content))
+    command = [sys.executable, '-m', 'lorat_ros.training.study',
+               *options(place, tmp_path, 'one.yaml')]
+    cell = tmp_path / 'cells' / 'one_only_0'
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (cell / 'run' / 'last.pt').is_file() and process.poll() is None:
+            time.sleep(0.02)
+        process.terminate()
+        complaints = process.communicate()[1]
+    assert process.returncode == 130, complaints
+    with alone(tmp_path):                                  # the run has ended with its study
+        assert (cell / 'run' / 'last.pt').is_file() and not (cell / 'cell.json').exists()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'going on from step' in (cell / 'train.log').read_text()
+    assert '1 of 1 runs are finished' in done.stdout
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_made(place, tmp_path, capsys, monkeypatch):
