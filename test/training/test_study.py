@@ -19,6 +19,7 @@ from support.pools import write_pool
 
 from lorat_ros.models.catalog import DEFAULT_MODEL
 from lorat_ros.tools import cli
+from lorat_ros.training import command as training_command
 from lorat_ros.training import study, study_cells
 from lorat_ros.training.closed_loop import FAULTS, score_area
 from lorat_ros.training.recipe import read_recipe
@@ -45,10 +46,10 @@ CONTENT = {'recipe': 'kestrel', 'set': TINY,
 def place(tmp_path_factory) -> Path:
     """A folder with a pool, tracks of its clip 'plain', of which the second moves."""
     folder = tmp_path_factory.mktemp('study')
-    write_pool(folder / 'pool', frames=14)
+    write_pool(folder / 'pool', frames=10)
     (folder / 'tracks').mkdir()
-    still = np.tile([40.0, 40.0, 30.0, 30.0], (14, 1))
-    moving = np.array([[25.0 + 6 * n, 45, 31, 31] for n in range(14)])
+    still = np.tile([40.0, 40.0, 30.0, 30.0], (10, 1))
+    moving = np.array([[25.0 + 6 * n, 45, 31, 31] for n in range(10)])
     write_tracks(folder / 'tracks' / 'plain.csv', [(0, still), (0, moving), (0, still)])
     (folder / 'study.yaml').write_text(yaml.safe_dump(CONTENT))
     return folder
@@ -102,7 +103,7 @@ def test_what_a_run_is_judged_on_it_never_sees(place):
     text = ' '.join(command)
     assert '--hold-out moving' in text and 'pairs.absent=0 train.seed=7' in text
     clips = judged_clips(place / 'pool', [], ['plain'], place / 'tracks', 1)
-    assert list(clips) == ['plain#1'] and len(clips['plain#1']) == 14      # the one that moves
+    assert list(clips) == ['plain#1'] and len(clips['plain#1']) == 10      # the one that moves
 
 
 def test_studies_of_the_package_name_fields_that_recipes_have():
@@ -121,16 +122,26 @@ def options(place: Path, output: Path, file: str = 'study.yaml') -> list[str]:
 
 @pytest.fixture
 def launches(monkeypatch):
-    """Runs train in this process, which saves loading torch for each; names of those begun."""
-    begun, interrupted_at = [], [3]
+    """
+    Runs train in this process, which saves loading torch for each; the third is interrupted.
+
+    :returns: names of the runs that were begun, and handlers of signals are as they were.
+    """
+    begun = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(command, log, lock):
         begun.append(log.parent.name)
-        if len(begun) == interrupted_at[0]:
-            raise KeyboardInterrupt
         assert command[:3] == [sys.executable, '-m', 'lorat_ros.tools.train']
-        return cli.main(['train', *command[3:]])
+        if len(begun) != 3:
+            return cli.main(['train', *command[3:]])
+        with pytest.MonkeyPatch.context() as patch:      # it has two of three steps, no bundle
+            patch.setattr(training_command, 'finish', interrupted)
+            cli.main(['train', *command[3:], '--steps', '2'])
+        raise KeyboardInterrupt
+
+    def interrupted(*about):
+        raise KeyboardInterrupt
     monkeypatch.setattr(study_cells, 'run_logged', run)
     yield begun
     for number, handler in handlers.items():
@@ -143,11 +154,12 @@ def test_what_is_finished_is_not_made_again_and_tables_say_what_runs_say(place, 
     assert 'the same command goes on' in capsys.readouterr().err
     assert (tmp_path / 'table.md').read_text().count('2 of 4 runs') == 1
     assert study.main(options(place, tmp_path)) == 0
+    text = (tmp_path / 'table.md').read_text()
+    said = capsys.readouterr().out
+    assert said.count('going on from step 2') == 1 and text in said
     names = [f'{fold}_{variant}_0' for fold in ('labelled', 'self-labelled')
              for variant in ('baseline', 'no-absent')]
     assert launches == [*names[:3], *names[2:]]
-    text = (tmp_path / 'table.md').read_text()
-    assert text in capsys.readouterr().out
     cells = [json.loads((tmp_path / 'cells' / n / 'cell.json').read_text()) for n in names]
     with (tmp_path / 'table.csv').open() as lines:
         rows = {(r['variant'], r['fold']): r for r in csv.DictReader(lines)}
@@ -169,25 +181,39 @@ def test_what_is_finished_is_not_made_again_and_tables_say_what_runs_say(place, 
     assert len(launches) == 5
 
 
-def test_a_study_that_is_ended_ends_its_run_which_goes_on_later(place, tmp_path):
-    content = {**CONTENT, 'variants': {'only': ['train.steps=18', 'train.save_every=6']},
-               'folds': {'one': {'judge': ['moving']}}}
-    (place / 'one.yaml').write_text(yaml.safe_dump(content))
-    command = [sys.executable, '-m', 'lorat_ros.training.study',
-               *options(place, tmp_path, 'one.yaml')]
-    cell = tmp_path / 'cells' / 'one_only_0'
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not (cell / 'run' / 'last.pt').is_file() and process.poll() is None:
+SLOW_TO_END = """
+import signal, sys, time
+def end(number, frame):
+    time.sleep(0.3)
+    print('saved')
+    sys.exit(130)
+signal.signal(signal.SIGTERM, end)
+print('begun', flush=True)
+time.sleep(100)
+"""
+STUDY_OF_IT = """
+import signal, sys
+from pathlib import Path
+from lorat_ros.training import study, study_cells
+signal.signal(signal.SIGTERM, study.interrupt)
+with study_cells.alone(Path(sys.argv[1])) as lock:
+    study_cells.run_logged([sys.executable, '-c', sys.argv[2]], Path(sys.argv[1]) / 'log', lock)
+"""
+
+
+def test_a_study_that_is_ended_waits_until_its_run_has_saved(tmp_path):
+    log = tmp_path / 'log'
+    with subprocess.Popen([sys.executable, '-c', STUDY_OF_IT, tmp_path, SLOW_TO_END],
+                          stderr=subprocess.PIPE, text=True) as process:
+        while not (log.is_file() and log.read_text()) and process.poll() is None:
             time.sleep(0.02)
+        with pytest.raises(StudyError, match='another study is at work'), alone(tmp_path):
+            pass
         process.terminate()
-        complaints = process.communicate()[1]
-    assert process.returncode == 130, complaints
-    with alone(tmp_path):                                  # the run has ended with its study
-        assert (cell / 'run' / 'last.pt').is_file() and not (cell / 'cell.json').exists()
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert 'going on from step' in (cell / 'train.log').read_text()
-    assert '1 of 1 runs are finished' in done.stdout
+        assert 'KeyboardInterrupt' in process.communicate()[1]
+    assert log.read_text().split() == ['begun', 'saved']
+    with alone(tmp_path):
+        pass
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_made(place, tmp_path, capsys, monkeypatch):
@@ -215,12 +241,6 @@ def test_differences_are_of_the_same_fold_and_seed(place):
     assert '| no-absent | pairs.absent=0 | +2.0 ± 1.0 | +0.0 ± 0.0 | – |' in text
     assert '| baseline | 3 | 42.0 ± 17.0 |' in text       # seeds: 30 and 54
     assert '| a | 1 labelled clips | 52.0 / 40.0 | 54.0 / 40.0 |' in text
-
-
-def test_two_studies_do_not_share_a_folder(tmp_path):
-    refused = pytest.raises(StudyError, match='another study is at work')
-    with alone(tmp_path), refused, alone(tmp_path):
-        pass
 
 
 def test_bundles_are_judged_once_and_looks_are_noted(place, tmp_path, capsys):
