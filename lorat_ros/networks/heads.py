@@ -19,8 +19,9 @@ class MlpHead(nn.Module):
     def forward(self, x: torch.Tensor, grid: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, grid * grid, D) to logits (N, grid, grid) and boxes (N, grid, grid, 4)."""
         score = self.cls_mlp(x).reshape(-1, grid, grid)
-        sides = self.reg_mlp(x).sigmoid().reshape(-1, grid, grid, 4)
-        axis = (torch.arange(grid, device=x.device, dtype=x.dtype) + 0.5) / grid
+        # Under mixed precision half a number's digits would make steps of a pixel in a box.
+        sides = self.reg_mlp(x).float().sigmoid().reshape(-1, grid, grid, 4)
+        axis = (torch.arange(grid, device=x.device, dtype=sides.dtype) + 0.5) / grid
         centre = torch.stack([axis.view(1, grid).expand(grid, grid),
                               axis.view(grid, 1).expand(grid, grid)], dim=-1)
         return score, torch.cat([centre - sides[..., :2], centre + sides[..., 2:]], dim=-1)

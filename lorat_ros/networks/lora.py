@@ -10,7 +10,7 @@ B (outputs, rank); the query, key and value parts of a fused layer have an adapt
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import partial
 
 import torch
@@ -134,3 +134,24 @@ def split_wrapped(tensors: Mapping[str, torch.Tensor]
     base.update((name, torch.cat([found[part] for part in QKV]))
                 for name, found in parts.items())
     return base, adapters
+
+
+def wrapped(base: Mapping[str, torch.Tensor], adapted_names: Container[str]
+            ) -> dict[str, torch.Tensor]:
+    """
+    Name plain tensors as a network of adapted layers names them; ``split_wrapped`` backwards.
+
+    :param base: tensors under their plain names.
+    :param adapted_names: of the tensors of the adapted network.
+    """
+    found = {}
+    for name, value in base.items():
+        layer, _, leaf = name.rpartition('.')
+        if f'{layer}.linear.{leaf}' in adapted_names:
+            found[f'{layer}.linear.{leaf}'] = value
+        elif f'{layer}.{QKV[0]}.linear.{leaf}' in adapted_names:
+            found.update((f'{layer}.{part}.linear.{leaf}', rows)
+                         for part, rows in zip(QKV, value.chunk(3)))
+        else:
+            found[name] = value
+    return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,70 +19,23 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lorat_ros.models.catalog import SOURCES
 from lorat_ros.networks import checkpoints, vit
 from lorat_ros.networks.checkpoints import BaseNeeded, check_tensors, CheckpointError
 from lorat_ros.networks.heads import MlpHead
 from lorat_ros.networks.lora import adapted, merge, RANK, scaling_of, split_wrapped
+from lorat_ros.networks.lorat_variants import (base_file, describe, LoratConfig, PATCH,
+                                               search_factor_of, VARIANTS)
 from lorat_ros.networks.network import Variant
+
+__all__ = ['Lorat', 'LoratConfig', 'put_together', 'VARIANTS']
 
 Tensors = Mapping[str, torch.Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
-PATCH = 14
 BASE_GRID = 37                                # DINOv2 was trained at 518 pixels
 SCALARS = ('lora_alpha', 'use_rslora')        # of the checkpoint format of 2024
-
-
-@dataclass(frozen=True)
-class LoratConfig:
-    """Sizes of a LoRAT network; sides in pixels, multiples of the patch of 14."""
-
-    width: int
-    depth: int
-    heads: int
-    hidden: int                   # of the feed-forward layers
-    feed_forward: str             # 'mlp' or 'swiglu'
-    template_size: int
-    search_size: int
-
-    @property
-    def template_grid(self) -> int:
-        """Cells along one side of the template."""
-        return self.template_size // PATCH
-
-    @property
-    def search_grid(self) -> int:
-        """Cells along one side of the search region."""
-        return self.search_size // PATCH
-
-
-_BACKBONES = {
-    's': (384, 12, 6, 1536, 'mlp'),
-    'b': (768, 12, 12, 3072, 'mlp'),
-    'l': (1024, 24, 16, 4096, 'mlp'),
-    'g': (1536, 40, 24, 4096, 'swiglu'),
-}
-_RESOLUTIONS = {'224': (112, 224, 4.0), '378': (196, 378, 5.0)}   # template, search, factor
+LEFT_OUT = ('cls_token', 'mask_token')        # of DINOv2
 FEED_FORWARD = {'mlp': vit.Mlp, 'swiglu': vit.SwiGlu}
-#: 'lorat-b-224' and so on; S is in the authors' configuration but was not published.
-VARIANTS = {f'lorat-{size}-{side}': LoratConfig(*backbone, *resolution[:2])
-            for size, backbone in _BACKBONES.items()
-            for side, resolution in _RESOLUTIONS.items()}
-
-
-def _about(variant: str) -> dict[str, Any]:
-    """What ``model.json`` says of a variant, whatever its weights."""
-    config, resolution = VARIANTS[variant], variant.rpartition('-')[2]
-    return {
-        'variant': variant.removeprefix('lorat-'),
-        'sizes': {'template': config.template_size, 'search': config.search_size,
-                  'template_factor': 2.0, 'search_factor': _RESOLUTIONS[resolution][2]},
-        'postprocessing': {'window': 0.45, 'smallest': 10.0},
-        # The authors never call a target lost. The score is trained to be the expected overlap:
-        # what is probably not the target is not believed. Not calibrated.
-        'score': {'lost': 0.3, 'recover': 0.5},
-        'licence': str(SOURCES['lorat'])}
 
 
 class Lorat(nn.Module):
@@ -139,7 +92,8 @@ class Lorat(nn.Module):
     @classmethod
     def variants(cls) -> dict[str, Variant]:
         """Return every variant by its name; see ``network.Importable``."""
-        return {name: Variant(asdict(config), _about(name)) for name, config in VARIANTS.items()}
+        return {name: Variant(asdict(config), _about(name, config))
+                for name, config in VARIANTS.items()}
 
     @classmethod
     def recognise(cls, tensors: Tensors) -> tuple[str, ...]:
@@ -160,57 +114,24 @@ class Lorat(nn.Module):
             sized = {n: c for n, c in sized.items() if c.search_grid ** 2 == cells} or sized
         config = next(iter(sized.values()))
         title = next(iter(sized)).removeprefix('lorat-').partition('-')[0].upper()
-        if cells:
-            check_tensors(found, full_shapes(config, rank), f'a full checkpoint of LoRAT-{title}')
-        else:
-            check_tensors(found, delta_shapes(config, rank), f'a checkpoint of LoRAT-{title}')
+        check_tensors(found, *_expected(found, config, rank, f'LoRAT-{title}'))
         return tuple(sized)
 
     @classmethod
     def assemble(cls, variant: str, tensors: Tensors, base: Path | None
                  ) -> tuple[Lorat, dict[str, Any]]:
         """Make the network of a variant, LoRA merged; see ``network.Importable``."""
-        config = VARIANTS[variant]
-        full = 'pos_embed' in tensors
-        alpha, stabilised = (tensors[n].item() if n in tensors else None for n in SCALARS)
-        rank = tensors['blocks.0.attn.proj.lora.A'].shape[0]
-        scaling = scaling_of(alpha, rank, bool(stabilised)) if rank else 0.0
-        if not 0 < scaling < math.inf:      # an adapter times 0 is silently none
-            raise CheckpointError(f'its adapters are of rank {rank} with lora_alpha {alpha}, so '
-                                  f'scaled by {scaling}, expected a finite number above 0: it is '
-                                  'damaged, get it again')
-        if full and base is not None:
-            raise CheckpointError('this checkpoint holds DINOv2, too, and builds upon no other '
-                                  f'file, yet {base} was given: leave out --base')
-        if full:
-            found = {name: value for name, value in tensors.items() if name not in SCALARS}
-            below, adapters = split_wrapped(found)
-        elif base is None:
-            name, url = cls.base_files(variant)
+        name, url = cls.base_files(variant)
+        if base is None and 'pos_embed' not in tensors:
             raise BaseNeeded(f'this checkpoint holds what {variant} adds to DINOv2, not '
                              f'DINOv2 itself: give {name} with --base; it is at {url}')
-        else:
-            below, adapters = dict(checkpoints.read_checkpoint(base).tensors), tensors
-            check_tensors(below, base_shapes(config), f'the DINOv2 base of {variant} '
-                          f'({cls.base_files(variant)[0]})')
-            below['pos_embed'] = resize_positions(below['pos_embed'], config.search_grid)
-            below.update((n, v) for n, v in tensors.items() if n.startswith('head.'))
-            below['token_type_embed'] = tensors['token_type_embed']
-        state = merge(below, adapters, scaling)
-        with torch.device('meta'):
-            network = cls(config)
-        network.load_state_dict({name: state[name].float().contiguous()
-                                 for name in network.state_dict()}, assign=True)
-        layout = 'full' if full else 'delta' if alpha is None else 'delta of 2024, with scalars'
-        return network.eval(), {**_about(variant), 'provenance': {
-            'layout': layout, 'rank': rank, 'scaling': scaling}}
+        network, origin = put_together(VARIANTS[variant], tensors, base, f'{variant} ({name})')
+        return network, {**_about(variant, VARIANTS[variant]), 'provenance': origin}
 
     @classmethod
     def base_files(cls, variant: str) -> tuple[str, str]:
         """Name of the DINOv2 file that a variant builds upon, and where its authors keep it."""
-        model = f'dinov2_vit{variant.removeprefix("lorat-").partition("-")[0]}14'
-        name = f'{model}_pretrain.pth'
-        return name, f'https://dl.fbaipublicfiles.com/dinov2/{model}/{name}'
+        return base_file(variant)
 
     def template(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor]:
         """
@@ -263,26 +184,107 @@ def resize_positions(pos_embed: torch.Tensor, grid: int) -> torch.Tensor:
     return resized.permute(0, 2, 3, 1).reshape(1, grid * grid, -1)
 
 
+def _about(variant: str, config: LoratConfig) -> dict[str, Any]:
+    return describe(config, variant.removeprefix('lorat-'), search_factor_of(variant))
+
+
+def adapters_of(tensors: Tensors) -> tuple[int, float]:
+    """
+    Rank of the adapters in a checkpoint, and the factor of their products; 0 and 1: it has none.
+
+    :raises CheckpointError: they would be scaled by nothing, or by what is no number.
+    """
+    names = sorted(name for name in tensors if name.endswith('.lora.A'))
+    if not names:
+        return 0, 1.0
+    rank = tensors[names[0]].shape[0]
+    alpha, stabilised = (tensors[n].item() if n in tensors else None for n in SCALARS)
+    scaling = scaling_of(alpha, rank, bool(stabilised)) if rank else 0.0
+    if not 0 < scaling < math.inf:      # an adapter times 0 is silently none
+        raise CheckpointError(f'its adapters are of rank {rank} with lora_alpha {alpha}, so '
+                              f'scaled by {scaling}, expected a finite number above 0: it is '
+                              'damaged, get it again')
+    return rank, scaling
+
+
+def read_base(path: Path, config: LoratConfig, what: str) -> dict[str, torch.Tensor]:
+    """
+    Read what a delta builds upon: a DINOv2 base, or a LoRAT checkpoint that holds its base.
+
+    :param what: the network, for the error: 'lorat-b-224 (dinov2_vitb14_pretrain.pth)'.
+    :returns: under plain names, the position embedding resized to the search region.
+    :raises CheckpointError: it cannot be read, or is of other sizes.
+    """
+    found = checkpoints.read_checkpoint(path).tensors
+    if 'token_type_embed' not in found:
+        check_tensors(found, base_shapes(config), f'the DINOv2 base of {what}')
+        return {**{name: value for name, value in found.items() if name not in LEFT_OUT},
+                'pos_embed': resize_positions(found['pos_embed'], config.search_grid)}
+    found = {name: value for name, value in found.items() if name not in SCALARS}
+    check_tensors(found, *_expected(found, config, adapters_of(found)[0], what))
+    if 'pos_embed' not in found:
+        raise CheckpointError(f'{path} is a delta itself: give what it builds upon')
+    return {n: v for n, v in split_wrapped(found)[0].items() if not is_trained(n)}
+
+
+def put_together(config: LoratConfig, tensors: Tensors, base: Path | None, what: str
+                 ) -> tuple[Lorat, dict[str, Any]]:
+    """
+    Make a network of a checkpoint, adapters merged.
+
+    :param tensors: a delta, or all of a network, its adapters merged or not.
+    :param base: what a delta builds upon, see ``read_base``.
+    :param what: the network, for errors.
+    :returns: the network, and what provenance says of its file.
+    :raises CheckpointError: the files do not fit together, or there is a base too many.
+    """
+    full, (rank, scaling) = 'pos_embed' in tensors, adapters_of(tensors)
+    if full and base is not None:
+        raise CheckpointError('this checkpoint holds DINOv2, too, and builds upon no other '
+                              f'file, yet {base} was given: leave out --base')
+    found = {name: value for name, value in tensors.items() if name not in SCALARS}
+    check_tensors(found, *_expected(found, config, rank, what))
+    below, adapters = split_wrapped(found)
+    state = merge(below if full else {**read_base(base, config, what), **below}, adapters, scaling)
+    with torch.device('meta'):
+        network = Lorat(config)
+    network.load_state_dict({name: state[name].float().contiguous()
+                             for name in network.state_dict()}, assign=True)
+    layout = ('merged' if not rank else 'full' if full else
+              'delta of 2024, with scalars' if SCALARS[0] in tensors else 'delta')
+    return network.eval(), {'layout': layout, 'rank': rank, 'scaling': scaling}
+
+
 def _shapes(config: LoratConfig, layers: Mapping[str, vit.Linear] | None = None) -> Shapes:
     with torch.device('meta'):
         return {name: tuple(value.shape) for name, value in
                 Lorat(config, layers).state_dict().items()}
 
 
-def _trained(name: str) -> bool:
+def _expected(found: Tensors, config: LoratConfig, rank: int, what: str) -> tuple[Shapes, str]:
+    """Names and shapes that a checkpoint's layout asks for, and the layout in words."""
+    if 'pos_embed' not in found:
+        return delta_shapes(config, rank or RANK), f'a checkpoint of {what}'
+    if not any('.lora.' in name or '.linear.' in name for name in found):
+        return _shapes(config), f'a merged checkpoint of {what}'
+    return full_shapes(config, rank or RANK), f'a full checkpoint of {what}'
+
+
+def is_trained(name: str) -> bool:
+    """Whether LoRAT trains the tensor of this name: adapters, head, type embedding."""
     return '.lora.' in name or name.startswith('head.') or name == 'token_type_embed'
 
 
 def base_shapes(config: LoratConfig) -> Shapes:
     """Names and shapes of the tensors of the DINOv2 base."""
-    own = {name: shape for name, shape in _shapes(config).items() if not _trained(name)}
+    own = {name: shape for name, shape in _shapes(config).items() if not is_trained(name)}
     return {**own, 'pos_embed': (1, 1 + BASE_GRID ** 2, config.width),
             'cls_token': (1, 1, config.width), 'mask_token': (1, config.width)}
 
 
 def delta_shapes(config: LoratConfig, rank: int = RANK) -> Shapes:
     """Names and shapes of what LoRAT trains: adapters, head, type embedding."""
-    return {name: shape for name, shape in full_shapes(config, rank).items() if _trained(name)}
+    return {name: shape for name, shape in full_shapes(config, rank).items() if is_trained(name)}
 
 
 def full_shapes(config: LoratConfig, rank: int = RANK) -> Shapes:

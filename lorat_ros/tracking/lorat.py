@@ -8,7 +8,7 @@ Boxes in here are x1, y1, x2, y2 in float64, continuous: pixel i covers [i, i + 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -66,7 +66,17 @@ def plan_window(box: np.ndarray, factor: float, size: int, image_wh: tuple[int, 
     :param box: (4,) xyxy in image pixels; fill: BGR colour outside the image.
     """
     scale, shift = nominal_window(box, factor, size)
-    axes = [_align_axis(scale, float(shift[k]), size, image_wh[k]) for k in (0, 1)]
+    return align_window((scale, scale), shift, size, image_wh, fill)
+
+
+def align_window(scale: Sequence[float], shift: Sequence[float], size: int,
+                 image_wh: tuple[int, int], fill: tuple[float, float, float]) -> CropPlan:
+    """
+    Plan the crop = image * scale + shift (x and y each), aligned to whole pixels of both.
+
+    :param size: side of the crop in pixels; fill: BGR colour outside the image.
+    """
+    axes = [_align_axis(float(scale[k]), float(shift[k]), size, image_wh[k]) for k in (0, 1)]
     (x1, x2, u1, u2, sx, ox), (y1, y2, v1, v2, sy, oy) = axes
     if u1 == u2 or v1 == v2:
         x1 = y1 = x2 = y2 = u1 = v1 = u2 = v2 = 0
