@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support import fartrack_checkpoints
 from support.litetrack_tiny import heavy_tensors, HEAVY, LIGHT, write_cae, write_heavy
 
 from lorat_ros.networks.checkpoints import CheckpointError, read_checkpoint
@@ -133,6 +134,13 @@ def test_a_file_of_something_else_is_refused(folder, tensors, words):
     with pytest.raises(CheckpointError, match=words) as caught:
         cut_out(path, LIGHT)
     assert '\n' not in str(caught.value)
+
+
+def test_a_tracker_of_another_family_is_refused(folder):
+    path = fartrack_checkpoints.write_checkpoint(folder, 'base',
+                                                 fartrack_checkpoints.tensors_of('base'))
+    with pytest.raises(CheckpointError, match='is a checkpoint of fartrack, expected a LiteTrack'):
+        cut_out(path, LIGHT)
 
 
 def test_a_checkpoint_with_a_hole_is_refused(folder):
