@@ -22,7 +22,7 @@ USUAL_RATE = 0.08   # of the usual size, a frame
 PATIENCE = 5        # unsure frames in a row that are but a bad moment
 FORGET_PLACE = 10   # frames after which the last place counts half
 FAINT = 0.05        # score from which something looks a little like the target
-PATIENCE_WITH_RIVALS = 25     # frames without the target; then one of them may have been it
+RIVAL_PATIENCE = 25 # frames without the target; then one of its rivals may have been it
 SMALLEST = 4.0      # pixels; below, nothing can be told from the background
 
 
@@ -75,6 +75,7 @@ class KestrelFamily:
             self._hold_score = float(post['hold_score'])
             self._widening = float(post['widening'])
             self._widest = float(post['widest'])
+            self._rival_patience = float(post.get('rival_patience', RIVAL_PATIENCE))
         cells = self._sizes.search // STRIDE
         # Hann with its zeros outside the grid: the border cells stay eligible.
         hann = np.hanning(cells + 2)[1:-1]
@@ -160,7 +161,7 @@ class KestrelFamily:
         """
         claimed = [peak for peak in peaks
                    if self._rivals.claims(peak.box, self._box, self._unsure == 0)]
-        if not claimed or self._absent_for > PATIENCE_WITH_RIVALS:
+        if not claimed or self._absent_for >= self._rival_patience:
             row, column = np.unravel_index(int(np.argmax(rank)), rank.shape)
             return (int(row), int(column)), float(score[row, column])
         x1, y1, x2, y2 = boxes * self._sizes.search
