@@ -36,6 +36,7 @@ from lorat_ros.training.recipe import TrainConfig
 from lorat_ros.training.saving import (check_step, check_weights, load_state, replace_with,
                                        save_state, SaveError)
 from lorat_ros.training.schedule import Course, factor_at
+from lorat_ros.training.statistics import StepStatistics
 
 PROBES, PROBE_SIZE = 6, 48
 AMP = {'bf16': torch.bfloat16, 'fp16': torch.float16, 'fp32': torch.float32}
@@ -94,7 +95,8 @@ class Trainer:
             for block in method.blocks():
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         self.trained = self.objective if self.world == 1 else \
-            nn.parallel.DistributedDataParallel(self.objective)
+            nn.parallel.DistributedDataParallel(self.objective, broadcast_buffers=False)
+        self.statistics = StepStatistics(self.network, self.share // self.micro, self.world)
         self.optimiser = torch.optim.AdamW(method.groups(config.weight_decay),
                                            lr=config.learning_rate, betas=(0.9, config.beta2))
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == 'fp16')
@@ -210,13 +212,16 @@ class Trainer:
             last = start == starts[-1]
             waits = self.trained.no_sync() if self.world > 1 and not last \
                 else contextlib.nullcontext()
+            self.statistics.begin()
             with waits:
                 with self._autocast():
                     parts = self.trained(to_tensors(part, self.device), counts)
                 # Processes average their gradients; the parts of a step add up.
                 self.scaler.scale(parts['total'] * self.world).backward()
+            self.statistics.end()
             for name, value in parts.items():
                 figures[name] = figures.get(name, 0.0) + float(value.detach())
+        self.statistics.combine()
         return figures
 
     def take_step(self, batch: Arrays) -> tuple[dict[str, float], bool]:
