@@ -107,14 +107,12 @@ class Lorat(nn.Module):
             raise CheckpointError(f'the file looks like LoRAT, but token_type_embed has width '
                                   f'{width} (0: it is missing), expected that of one of '
                                   f'{", ".join(VARIANTS)}')
-        found = {name: value for name, value in tensors.items() if name not in SCALARS}
-        rank = next((v.shape[0] for name, v in found.items() if name.endswith('.lora.A')), RANK)
         cells = tensors['pos_embed'].shape[1] if 'pos_embed' in tensors else 0
         if cells:      # all is in the file, the size of the search region too
             sized = {n: c for n, c in sized.items() if c.search_grid ** 2 == cells} or sized
         config = next(iter(sized.values()))
         title = next(iter(sized)).removeprefix('lorat-').partition('-')[0].upper()
-        check_tensors(found, *_expected(found, config, rank, f'LoRAT-{title}'))
+        check_checkpoint(tensors, config, f'LoRAT-{title}')
         return tuple(sized)
 
     @classmethod
@@ -188,12 +186,21 @@ def _about(variant: str, config: LoratConfig) -> dict[str, Any]:
     return describe(config, variant.removeprefix('lorat-'), search_factor_of(variant))
 
 
-def adapters_of(tensors: Tensors) -> tuple[int, float]:
+def check_checkpoint(tensors: Tensors, config: LoratConfig, what: str) -> tuple[int, float]:
     """
-    Rank of the adapters in a checkpoint, and the factor of their products; 0 and 1: it has none.
+    Check that a checkpoint is whole: a delta, or all of a network, its adapters merged or not.
 
-    :raises CheckpointError: they would be scaled by nothing, or by what is no number.
+    :param what: the network, for errors.
+    :returns: rank of the adapters, and the factor of their products; 0 and 1: there are none.
+    :raises CheckpointError: it is not, or the adapters would be scaled by what is no number.
     """
+    rank, scaling = _adapters_of(tensors)
+    found = {name: value for name, value in tensors.items() if name not in SCALARS}
+    check_tensors(found, *_expected(found, config, rank, what))
+    return rank, scaling
+
+
+def _adapters_of(tensors: Tensors) -> tuple[int, float]:
     names = sorted(name for name in tensors if name.endswith('.lora.A'))
     if not names:
         return 0, 1.0
@@ -220,11 +227,11 @@ def read_base(path: Path, config: LoratConfig, what: str) -> dict[str, torch.Ten
         check_tensors(found, base_shapes(config), f'the DINOv2 base of {what}')
         return {**{name: value for name, value in found.items() if name not in LEFT_OUT},
                 'pos_embed': resize_positions(found['pos_embed'], config.search_grid)}
-    found = {name: value for name, value in found.items() if name not in SCALARS}
-    check_tensors(found, *_expected(found, config, adapters_of(found)[0], what))
+    check_checkpoint(found, config, what)
     if 'pos_embed' not in found:
         raise CheckpointError(f'{path} is a delta itself: give what it builds upon')
-    return {n: v for n, v in split_wrapped(found)[0].items() if not is_trained(n)}
+    return {n: v for n, v in split_wrapped(found)[0].items() if not is_trained(n)
+            and n not in SCALARS}
 
 
 def put_together(config: LoratConfig, tensors: Tensors, base: Path | None, what: str
@@ -238,13 +245,11 @@ def put_together(config: LoratConfig, tensors: Tensors, base: Path | None, what:
     :returns: the network, and what provenance says of its file.
     :raises CheckpointError: the files do not fit together, or there is a base too many.
     """
-    full, (rank, scaling) = 'pos_embed' in tensors, adapters_of(tensors)
+    full, (rank, scaling) = 'pos_embed' in tensors, check_checkpoint(tensors, config, what)
     if full and base is not None:
         raise CheckpointError('this checkpoint holds DINOv2, too, and builds upon no other '
                               f'file, yet {base} was given: leave out --base')
-    found = {name: value for name, value in tensors.items() if name not in SCALARS}
-    check_tensors(found, *_expected(found, config, rank, what))
-    below, adapters = split_wrapped(found)
+    below, adapters = split_wrapped(tensors)
     state = merge(below if full else {**read_base(base, config, what), **below}, adapters, scaling)
     with torch.device('meta'):
         network = Lorat(config)
