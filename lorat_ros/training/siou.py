@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 
 THETA = 4            # how much shape counts; 4 is published
+WORST = 3.0          # no loss is greater: no overlap, shape 2, distance 2
 _LEAST = 1e-7
 
 

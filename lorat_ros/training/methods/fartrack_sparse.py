@@ -10,7 +10,8 @@ from then on.
 
 Two things are not as the published training does them. There, crops of this stage are cut by
 another rule than the tracker's (filled with the mean colour, boxes rounded); here, by the
-tracker's own. And a frame whose target is beyond all that words can say teaches nothing here.
+tracker's own. And a frame whose target is beyond all that words can say teaches nothing here; it
+counts as wrong as can be, so that losing the target soon does not look like success.
 """
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ from lorat_ros.training.clip_draws import ClipConfig, ClipDraws
 from lorat_ros.training.fartrack_words import (expected, HIGH, LOW, sequence_of, template_tokens)
 from lorat_ros.training.method import Arrays, Given, TrainError
 from lorat_ros.training.pool import Pool
-from lorat_ros.training.siou import siou_loss
+from lorat_ros.training.siou import siou_loss, WORST
 from lorat_ros.training.square_draws import as_inputs
 
 TEMPLATE_FACTOR, SEARCH_FACTOR = 2.0, 4.0      # sides of the crops in square roots of the box
@@ -182,7 +183,7 @@ class SparseObjective(nn.Module):
             truth = truth.clamp(LOW, HIGH)
             there = (truth[:, 2:] - truth[:, :2]).amin(1) > 0
             loss, _ = siou_loss(expected(logits[there]), truth[there])
-            total = total + loss.sum() / counts['frames']
+            total = total + (loss.sum() + WORST * (~there).sum()) / counts['frames']
             overlap += runs.move(frame, logits.detach().cpu().numpy())
         return {'total': self.weight * total,
                 'overlap': torch.tensor(overlap / counts['frames'], device=runs.device)}
