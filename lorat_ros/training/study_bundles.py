@@ -170,7 +170,8 @@ def compare(study: Study, bench: Bench, bundles: Mapping[str, str], sequences: O
     rows = rows_of(study, bench, bundles, sequences)
     folds = [f'fold {name}' for name in study.folds]
     shown = {'plain': 'success', 'faults': 'under faults', 'roc': 'ROC',
-             'roc_faults': 'ROC under faults', **{fold: fold for fold in folds}}
+             'roc_faults': 'ROC under faults', 'roc_covered': 'ROC, covered',
+             **{fold: fold for fold in folds}}
     shown |= {mine: words for _, mine, words in MEASURED} if sequences else {}
     parts = [f'# Bundles on the clips of study {study.name}',
              'In percent. Of what a bundle saw in training only its own card tells: it is '

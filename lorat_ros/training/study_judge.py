@@ -10,8 +10,10 @@ from typing import Any, Optional
 
 import numpy as np
 
-from lorat_ros.tracking.tracker import load_tracker
-from lorat_ros.training.closed_loop import score_area, success_of, track_clips
+from lorat_ros.boxes import roc_area
+from lorat_ros.tracking.tracker import load_tracker, Tracker
+from lorat_ros.training.closed_loop import (score_area, scores_seen_and_hidden, success_of,
+                                            track_clips)
 from lorat_ros.training.items import Item, Shelf
 from lorat_ros.training.pool import read_pool
 
@@ -44,6 +46,18 @@ def judged_clips(data: Path, labelled: Sequence[str], tracked: Sequence[str],
     return clips
 
 
+def covered_area(tracker: Tracker, clips: Mapping[str, Sequence[Item]]) -> float:
+    """
+    ROC area of the score in [0, 1]: target followed against target covered in mid-clip.
+
+    A model that loses none of these clips has no frames without overlap, and no other area.
+    """
+    runs = [scores_seen_and_hidden(tracker, clip, min(15, len(clip) // 3))
+            for clip in clips.values()]
+    seen, covered = (np.array([score for run in runs for score in run[part]]) for part in (0, 1))
+    return roc_area(np.r_[seen, covered], np.arange(len(seen) + len(covered)) < len(seen))
+
+
 def judge(bundle: str | Path, clips: Mapping[str, Sequence[Item]]) -> dict[str, Any]:
     """
     Track all clips in closed loop and measure.
@@ -51,16 +65,18 @@ def judge(bundle: str | Path, clips: Mapping[str, Sequence[Item]]) -> dict[str, 
     :param bundle: name or folder.
     :returns: in percent, as plain values: 'plain' and each fault, the mean success over the
         clips; 'faults', the mean of those but 'plain'; 'roc' and 'roc_faults', the area of the
-        score without and with faults, over all frames of all clips; 'clips', success by fault
-        and clip. None where there is none.
+        score without and with faults, over all frames of all clips; 'roc_covered', that of
+        ``covered_area``; 'clips', success by fault and clip. None where there is none.
     """
-    runs = track_clips(load_tracker(str(bundle)), clips)
+    tracker = load_tracker(str(bundle))
+    runs = track_clips(tracker, clips)
     success = {fault: {clip: round(100 * v, 3) for clip, v in row.items()}
                for fault, row in success_of(runs).items()}
     means = {fault: float(np.mean(list(row.values()))) for fault, row in success.items()}
     faulty = {fault: row for fault, row in runs.items() if fault != 'plain'}
     areas = {'roc': score_area(runs['plain'].values()),
-             'roc_faults': score_area(chain.from_iterable(r.values() for r in faulty.values()))}
+             'roc_faults': score_area(chain.from_iterable(r.values() for r in faulty.values())),
+             'roc_covered': covered_area(tracker, clips)}
     return {**means, 'faults': float(np.mean([means[fault] for fault in faulty])),
             **{name: 100 * v if np.isfinite(v) else None for name, v in areas.items()},
             'clips': success}

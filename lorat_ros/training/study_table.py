@@ -15,13 +15,16 @@ from lorat_ros.training.study_file import Study
 
 #: What is compared: key of a result, and what it is called.
 SHOWN = {'plain': 'success', 'faults': 'success under faults', 'roc': 'ROC',
-         'roc_faults': 'ROC under faults', 'overlap': 'pair overlap'}
-COLUMNS = ('variant', 'fold', 'seed', *FAULTS, 'faults', 'roc', 'roc_faults', 'overlap')
+         'roc_faults': 'ROC under faults', 'roc_covered': 'ROC, covered',
+         'overlap': 'pair overlap'}
+COLUMNS = ('variant', 'fold', 'seed', *FAULTS, 'faults', 'roc', 'roc_faults', 'roc_covered',
+           'overlap')
 LEGEND = """\
 All in percent, on what the runs did not see. Success: area under the curve of closed-loop
-tracking, mean over clips; under faults: mean over {faults}. ROC: how well the
-score tells frames with an overlap over 0.5 from those with none, over all frames of a fold (50 is
-useless). Pair overlap: single held-out samples, where the clips have labels."""
+tracking, mean over clips; under faults: mean over {faults}.
+ROC: how well the score tells frames with an overlap over 0.5 from those with none, over all frames
+of a fold (50 is useless; – where no target was lost); covered: from those whose target is covered
+on purpose. Pair overlap: single held-out samples, where the clips have labels."""
 
 Result = Mapping[str, Any]
 
@@ -147,10 +150,11 @@ def draw(study: Study, results: Sequence[Result], path: Path) -> None:
         axis.grid(axis='x', alpha=0.3)
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].invert_yaxis()
-    if len(study.folds) > 1:
+    foot = 0.1 if len(study.folds) > 1 else 0.0
+    if foot:
         drawn.legend(*axes[0, 0].get_legend_handles_labels(), loc='lower center',
                      ncol=len(study.folds), fontsize=7, frameon=False)
-    drawn.tight_layout(rect=(0, 0.1, 1, 1))
+    drawn.tight_layout(rect=(0, foot, 1, 1))
     drawn.savefig(path, dpi=90)
     pyplot.close(drawn)
 

@@ -167,6 +167,8 @@ def test_what_is_finished_is_not_made_again_and_tables_say_what_runs_say(place, 
         row = rows[cell['variant'], cell['fold']]
         for name in (*FAULTS, 'faults'):
             assert float(row[name]) == pytest.approx(cell[name], abs=1e-3)
+        for name in ('roc', 'roc_faults', 'roc_covered', 'overlap'):
+            assert row[name] == ('' if cell[name] is None else str(round(cell[name], 3)))
         assert bool(row['overlap']) == (cell['fold'] == 'labelled')
     mean, base = (np.mean([c['plain'] for c in cells if c['variant'] == v])
                   for v in ('no-absent', 'baseline'))
@@ -218,7 +220,8 @@ def test_a_study_that_is_ended_waits_until_its_run_has_saved(tmp_path):
 
 def test_a_run_that_fails_is_named_and_the_others_are_made(place, tmp_path, capsys, monkeypatch):
     made = read(place, folds={'one': {'judge': ['moving']}})
-    done = {'plain': 50.0, 'faults': 40.0, 'roc': None, 'roc_faults': 60.0, 'overlap': 30.0}
+    done = {'plain': 50.0, 'faults': 40.0, 'roc': None, 'roc_faults': 60.0, 'roc_covered': 70.0,
+            'overlap': 30.0}
 
     def make(study_, bench, cell, lock):
         if cell.variant == 'baseline':
@@ -232,13 +235,14 @@ def test_a_run_that_fails_is_named_and_the_others_are_made(place, tmp_path, caps
 
 def test_differences_are_of_the_same_fold_and_seed(place):
     made = read(place, seeds=[0, 1], folds={'a': {'judge': ['moving']}, 'b': {'judge': ['plain']}})
-    rest = {'faults': 40.0, 'roc': None, 'roc_faults': 60.0, 'overlap': None}
+    rest = {'faults': 40.0, 'roc': None, 'roc_faults': 60.0, 'roc_covered': 70.0,
+            'overlap': None}
     results = [{'variant': v, 'fold': f, 'seed': s, 'plain': plain, **rest}
                for v, f, s, plain in (('baseline', 'a', 0, 50.0), ('baseline', 'a', 1, 54.0),
                                       ('baseline', 'b', 0, 10.0), ('no-absent', 'a', 0, 51.0),
                                       ('no-absent', 'a', 1, 57.0), ('no-absent', 'b', 1, 90.0))]
     text = text_of(made, results)
-    assert '| no-absent | pairs.absent=0 | +2.0 ± 1.0 | +0.0 ± 0.0 | – |' in text
+    assert '| no-absent | pairs.absent=0 | +2.0 ± 1.0 | +0.0 ± 0.0 | – | +0.0 ± 0.0 |' in text
     assert '| baseline | 3 | 42.0 ± 17.0 |' in text       # seeds: 30 and 54
     assert '| a | 1 labelled clips | 52.0 / 40.0 | 54.0 / 40.0 |' in text
 
