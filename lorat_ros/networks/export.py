@@ -201,9 +201,15 @@ def _files_of(folder: Path) -> set[str]:
 def macs_per_frame(network: Network) -> int:
     """Count the multiply-adds of the search stage; what runs once per target is not in it."""
     # Without weights it costs no time, and a second copy of a large network no memory.
-    inputs = [value.to('meta') for value in network.example_inputs()['search'].values()]
     with torch.device('meta'):
-        shape = type(network).from_settings(network.settings()).eval()
+        shape = type(network).from_settings(network.settings())
+    return macs_of(shape)
+
+
+def macs_of(shape: Network) -> int:
+    """Count the multiply-adds of the search stage of a network on the device 'meta'."""
+    inputs = [value.to('meta') for value in shape.example_inputs()['search'].values()]
+    shape.eval()
     # Written out as matrix products: the counter does not see into a fused attention.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         shape.search(*inputs)
