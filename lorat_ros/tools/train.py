@@ -34,7 +34,9 @@ class ListRecipes(argparse.Action):
             parser.exit(2, f'lorat train needs {error.name}: {NEEDS}\n')
         names = known_recipes()
         width = max(map(len, names))
-        parser.exit(0, ''.join(f'{name:{width}}  {summary_of(name)}\n' for name in names))
+        for name in names:
+            print(f'{name:{width}}  {summary_of(name)}')
+        parser.exit()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

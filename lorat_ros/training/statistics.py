@@ -26,10 +26,14 @@ class StepStatistics:
         self.parts, self.world = parts, world
         self._before: list[torch.Tensor] = []
         self._sums: list[torch.Tensor] = []
+        self._counted: list[torch.Tensor] = []
 
     def _buffers(self) -> list[torch.Tensor]:
         """Of the norms that learn now; one that is frozen stays as it is, to the last bit."""
         return [b for m in self.norms if m.training for b in (m.running_mean, m.running_var)]
+
+    def _counters(self) -> list[torch.Tensor]:
+        return [m.num_batches_tracked for m in self.norms if m.training]
 
     def begin(self) -> None:
         """Before a part: what was there before the step."""
@@ -37,6 +41,7 @@ class StepStatistics:
         if not self._sums:
             self._before = [b.clone() for b in buffers]
             self._sums = [torch.zeros_like(b) for b in buffers]
+            self._counted = [c.clone() for c in self._counters()]
         for buffer, before in zip(buffers, self._before):
             buffer.copy_(before)
 
@@ -55,7 +60,6 @@ class StepStatistics:
             sizes = [total.numel() for total in self._sums]
             for buffer, value in zip(self._buffers(), flat.split(sizes)):
                 buffer.copy_(value.view_as(buffer))
-        for norm in self.norms:
-            if norm.training:      # it counted the parts
-                norm.num_batches_tracked += 1 - self.parts
-        self._before, self._sums = [], []
+            for counter, before in zip(self._counters(), self._counted):
+                counter.copy_(before + (counter - before) // self.parts)
+        self._before, self._sums, self._counted = [], [], []
