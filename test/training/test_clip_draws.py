@@ -3,6 +3,8 @@
 """Runs of frames: consecutive, of one size, the same for the same key."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.pools import write_pool
@@ -58,3 +60,12 @@ def test_clips_that_are_too_short_are_refused_with_the_cure(pool):
 def test_what_cannot_be_is_refused(change, words):
     with pytest.raises(ValueError, match=words):
         ClipConfig(**change)
+
+
+def test_tracks_give_runs_too_and_short_clips_none(pool):
+    clip = pool.clips['moving']
+    several = replace(pool, tracks={'plain': [clip[2:7], clip[:3]]}, clips={'short': clip[:3]})
+    batch = ClipDraws(several, ClipConfig(length=5, longest=160)).batch([(0, k) for k in range(9)])
+    # Only the first track has five frames, and they are the third to the seventh of the clip.
+    np.testing.assert_allclose(batch['box'][:, :, 0], np.broadcast_to(
+        25 + 6 * np.arange(2, 7), (9, 5)))
