@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,10 @@ def load_state(path: Path, device: torch.device, identity: dict[str, Any]) -> di
         state = torch.load(path, map_location=device, weights_only=True)
         there = dict(state['identity'])
     except Exception as error:      # torch raises many kinds for a file that is cut off
-        raise TrainError(f'{path} cannot be read ({error}): remove it to start anew') from None
+        reason = str(error).partition('\n')[0] or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):      # torch's advice is to read it unsafely
+            reason = 'it is damaged, or no checkpoint'
+        raise TrainError(f'{path} cannot be read ({reason}): remove it to start anew') from None
     if there != identity:
         other = sorted(k for k in {*there, *identity} if there.get(k) != identity.get(k))
         said = '; '.join(f'{k} {there.get(k)!r} there, {identity.get(k)!r} asked for'
