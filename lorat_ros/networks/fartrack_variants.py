@@ -108,18 +108,21 @@ def describe(variant: str, config: Optional[FarTrackConfig] = None) -> dict[str,
     """
     config = config or VARIANTS[variant]
     about = describe_network(config)
+    if not config.official:
+        return about
     size = variant.removesuffix('-z0').rpartition('-')[2]
-    counted = config.stage == 'sparse' and config.official
     return {**about, 'variant': variant.removeprefix('fartrack-'),
-            **({'published_macs': PUBLISHED_MACS[size]} if counted else {})}
+            **({'published_macs': PUBLISHED_MACS[size]} if config.stage == 'sparse' else {})}
 
 
 def describe_network(config: FarTrackConfig) -> dict[str, Any]:
     """What ``model.json`` says of a network of any depth and sizes."""
     prefix = '' if config.stage == 'sparse' else f'{config.stage}-'
     size = {depth: name for name, depth in _DEPTHS.items()}.get(config.depth, config.depth)
+    # What the authors published of a variant is not true of one of other sizes.
+    own = '' if config.official else '-own'
     return {
-        'variant': f'{prefix}{size}',
+        'variant': f'{prefix}{size}{own}',
         'sizes': {'template': config.template_size, 'search': config.search_size,
                   'template_factor': 2.0, 'search_factor': 4.0},
         'postprocessing': {'schedule': 'distill' if config.stage == 'distill' else 'exponential',

@@ -261,7 +261,8 @@ def check_target(folder: Path, sha256: str, variant: str) -> None:
                           'another folder with --output, or another --name')
     there = read_manifest(folder)
     same = there.get('provenance', {}).get('checkpoint', {}).get('sha256') == sha256
-    if not same or f'{there["family"]}-{there["variant"]}' != variant:
+    # '-own': of the same variant, in other sizes than the published ones.
+    if not same or f'{there["family"]}-{there["variant"]}'.removesuffix('-own') != variant:
         what = f'as {there["family"]}-{there["variant"]}' if same else 'but not of this checkpoint'
         raise BundleError(f'{folder} is a bundle already, {what}: give this one another name with '
                           '--name, or remove the folder first')

@@ -130,6 +130,9 @@ def test_the_way_to_a_bundle_through_the_importer(folder, tmp_path):
     assert imported.bundle.manifest['network'] == {
         'stage': 'distill', 'depth': 6, 'positions': 'pos_embed_z1', 'width': 64,
         'template_size': 32, 'search_size': 64}
+    assert imported.bundle.variant == 'distill-pico-own'
+    importing.check_target(imported.bundle.path, imported.bundle.manifest['provenance'][
+        'checkpoint']['sha256'], 'fartrack-distill-pico')      # it may be made anew
     pico, _ = FarTrack.assemble('fartrack-distill-pico', read_checkpoint(path).tensors, None)
     for name, value in pico.state_dict().items():
         torch.testing.assert_close(value, network.state_dict()[name], atol=0, rtol=0)

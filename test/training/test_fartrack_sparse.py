@@ -253,7 +253,7 @@ def test_from_the_command_line_to_a_bundle_that_tracks(folder, start, tmp_path):
     assert (tmp_path / 'run' / 'FARTrackSparse.pth.tar').is_file()
     tracker = load_tracker(tmp_path / 'run' / 'run')
     manifest = tracker.bundle.manifest
-    assert manifest['variant'] == 'pico' and manifest['network']['depth'] == 6
+    assert manifest['variant'] == 'pico-own' and manifest['network']['depth'] == 6
     assert manifest['postprocessing']['kept'] == 3 and 'published' not in manifest
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     tracker.init(image, (50, 40, 30, 30))
