@@ -9,7 +9,10 @@ from math import log
 import numpy as np
 import pytest
 import torch
+from support import goldens
+from support.fartrack_checkpoints import network_of
 from support.fartrack_tiny import distill_method, stir
+from support.litetrack_golden import network_input
 from torch.nn import functional as F
 
 from lorat_ros.networks.fartrack import load
@@ -116,3 +119,15 @@ def test_every_level_says_what_the_network_cut_off_there_would():
         for depth in (5, 6, 10, 12, 13, 15):
             cut = load(replace(config, depth=depth), state)
             torch.testing.assert_close(cut.first(image, templates[0])[0], levels[depth - 5])
+
+
+def test_levels_and_their_divergence_are_those_of_the_published_code():
+    golden = goldens.read('fartrack/model_distill.npz')
+    network = network_of('distill')
+    crops = [network_input(f'template{slot}', (1, 3, 112, 112)) for slot in range(5)]
+    image = torch.from_numpy(network_input('search224', (1, 3, 224, 224)))
+    with torch.no_grad():
+        tokens = template_tokens(network, torch.from_numpy(np.stack(crops, 1))).flatten(1, 2)
+        levels = levels_of(network, sequence_of(network, tokens, image), 5)
+    np.testing.assert_allclose(levels[:-1].transpose(1, 2), golden['extra_list'], atol=1e-4)
+    assert divergence(levels).item() == pytest.approx(float(golden['kl'].mean()), rel=1e-4)
