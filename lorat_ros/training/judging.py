@@ -22,6 +22,7 @@ FEWEST_FRAMES, MOST_FRAMES, MOST_CLIPS = 10, 300, 24
 FOLLOWED, WRONG = 0.5, 0.2       # overlap over which it follows; up to which it is elsewhere
 EVIDENCE = 30                    # scores of each kind that thresholds are chosen by, at least
 TELLING = 0.75                   # ROC area from which a score tells enough to be cut
+APART = 0.1                      # recover above lost, usually
 SHEET_CLIPS, SHEET_COLUMNS, SHEET_WIDTH, SHEET_TILE = 3, 4, 1600, 400
 
 
@@ -65,8 +66,8 @@ def thresholds_of(followed: np.ndarray, gone: np.ndarray) -> Optional[Thresholds
     Choose thresholds of the score.
 
     ``lost`` is where the shares of frames on the right side of it are largest together (Youden's
-    index, the middle of such scores); ``recover`` lies above 19 of 20 scores without the target,
-    but not above half of those with it.
+    index, the middle of such scores); ``recover`` lies above 19 of 20 scores without the target
+    and ``APART`` above ``lost``, against flickering, but not above half of those with the target.
 
     :param followed: scores (n,) while the target is followed.
     :param gone: scores (m,) while it is covered or something else is followed.
@@ -84,7 +85,7 @@ def thresholds_of(followed: np.ndarray, gone: np.ndarray) -> Optional[Thresholds
         + 1 - np.searchsorted(followed, cuts) / len(followed)
     best = cuts[right >= right.max() - 1e-9]
     lost = float(np.clip(np.round(best[len(best) // 2], 2), 0, 1))
-    high = min(float(np.percentile(gone, 95)), float(np.median(followed)))
+    high = min(max(float(np.percentile(gone, 95)), lost + APART), float(np.median(followed)))
     return Thresholds(lost, float(np.clip(np.round(high, 2), lost, 1)))
 
 

@@ -125,7 +125,7 @@ def test_thresholds_need_evidence():
     followed, gone = rng.normal(0.7, 0.1, 200).clip(0, 1), rng.normal(0.2, 0.1, 90).clip(0, 1)
     lost, recover = judging.thresholds_of(followed, gone)
     assert 0.35 < lost < 0.55 and (followed > lost).mean() > 0.95 and (gone < lost).mean() > 0.95
-    assert lost <= recover <= np.median(followed)
+    assert lost + 0.09 <= recover <= np.median(followed)
     assert judging.thresholds_of(followed, gone[:29]) is None
     assert judging.thresholds_of(followed[:5], gone) is None
     assert judging.thresholds_of(followed, rng.permutation(followed)) is None       # tells nothing
