@@ -13,7 +13,7 @@ from lorat_ros.engines.session import Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crops import (CropPlan, mean_colour, plan_crop, sample_crop, window_side)
 from lorat_ros.tracking.family import Answer, CropSizes, reading
-from lorat_ros.tracking.rivals import OWN, Peak, peaks_of, Rivals
+from lorat_ros.tracking.rivals import distance_in_boxes, NEAR, Peak, peaks_of, Rivals
 
 STRIDE = 16
 IMAGE_MEAN = np.array((103.53, 116.28, 123.675), np.float32)      # BGR, of ImageNet
@@ -22,6 +22,7 @@ USUAL_RATE = 0.08   # of the usual size, a frame
 PATIENCE = 5        # unsure frames in a row that are but a bad moment
 FORGET_PLACE = 10   # frames after which the last place counts half
 FAINT = 0.05        # score from which something looks a little like the target
+SURE = 0.5          # score from which what it sees beside the target is not the target
 RIVAL_PATIENCE = 25 # frames without the target; then one of its rivals may have been it
 SMALLEST = 4.0      # pixels; below, nothing can be told from the background
 
@@ -120,13 +121,14 @@ class KestrelFamily:
         w = np.maximum((boxes[2] - boxes[0]) * size, 1e-3)
         h = np.maximum((boxes[3] - boxes[1]) * size, 1e-3)
         rank = self._rank(score, w, h)
-        peaks = self._peaks(score, boxes)
-        cell, best = self._choose(score, rank, boxes, peaks)
-        if cell is None:
+        peaks = [self._peak(cell, score, boxes) for cell in peaks_of(score, FAINT)]
+        top = int(np.argmax(rank)) // rank.shape[1], int(np.argmax(rank)) % rank.shape[1]
+        chosen, best = self._choose(rank, self._peak(top, score, boxes), peaks)
+        if chosen is None:
             self._rivals.follow([peak.box for peak in peaks], None)
             self._move_on(self._box, best)
             return Answer(self._reported(self._box), best, self._plan.window)
-        row, column = cell
+        row, column = chosen.cell
         _, _, last_w, last_h = self._plan.to_crop(self._box)
         new_w, new_h = float(w[row, column]), float(h[row, column])
         # The surer the answer and the milder the change, the faster the size follows.
@@ -137,45 +139,35 @@ class KestrelFamily:
         x = float(boxes[0, row, column] + boxes[2, row, column]) * size / 2 - box_w / 2
         y = float(boxes[1, row, column] + boxes[3, row, column]) * size / 2 - box_h / 2
         found = self._sane(self._plan.to_image((x, y, box_w, box_h)))
-        seen = best >= self._hold_score
-        self._rivals.follow([peak.box for peak in peaks], found if seen else None)
+        self._rivals.follow([peak.box for peak in peaks], found if best >= SURE else None)
         self._move_on(found, best)
         return Answer(self._reported(found), best, self._plan.window)
 
-    def _peaks(self, score: np.ndarray, boxes: np.ndarray) -> list[Peak]:
-        """Everything in the search region that looks somewhat like the target."""
-        found, size = [], self._sizes.search
-        for row, column in peaks_of(score, FAINT):
-            x1, y1, x2, y2 = (boxes[:, row, column] * size).tolist()
-            if x2 > x1 and y2 > y1:
-                box = self._plan.to_image((x1, y1, x2 - x1, y2 - y1))
-                found.append(Peak((row, column), box, float(score[row, column])))
-        return found
+    def _peak(self, cell: tuple[int, int], score: np.ndarray, boxes: np.ndarray) -> Peak:
+        x1, y1, x2, y2 = (boxes[:, cell[0], cell[1]] * self._sizes.search).tolist()
+        box = self._plan.to_image((x1, y1, max(x2 - x1, 1e-3), max(y2 - y1, 1e-3)))
+        return Peak(cell, box, float(score[cell]))
 
-    def _choose(self, score: np.ndarray, rank: np.ndarray, boxes: np.ndarray,
-                peaks: Sequence[Peak]) -> tuple[tuple[int, int] | None, float]:
+    def _choose(self, rank: np.ndarray, best: Peak, peaks: Sequence[Peak]
+                ) -> tuple[Peak | None, float]:
         """
-        The cell of the target and its score; no cell if all that can be seen is something else.
+        What is taken for the target, and its score; nothing if it is known to be something else.
 
-        Cells whose box is a rival's are the rival's, wherever they lie.
+        :param best: the answer that ranks highest.
+        :param peaks: all that looks somewhat like the target.
         """
-        claimed = [peak for peak in peaks
-                   if self._rivals.claims(peak.box, self._box, self._unsure == 0)]
-        if not claimed or self._absent_for >= self._rival_patience:
-            row, column = np.unravel_index(int(np.argmax(rank)), rank.shape)
-            return (int(row), int(column)), float(score[row, column])
-        x1, y1, x2, y2 = boxes * self._sizes.search
-        taken = np.zeros(rank.shape, bool)
-        for peak in claimed:
-            x, y, w, h = self._plan.to_crop(peak.box)
-            taken |= (np.abs((x1 + x2) / 2 - x - w / 2) < OWN * w) \
-                & (np.abs((y1 + y2) / 2 - y - h / 2) < OWN * h)
-        row, column = np.unravel_index(int(np.argmax(np.where(taken, -np.inf, rank))), rank.shape)
-        best = 0.0 if taken.all() else float(score[row, column])
-        # The network sees all at once: where the target is in sight, a rival scores less.
-        if best < max(self._hold_score, *(peak.score for peak in claimed)):
-            return None, min(best, self._hold_score)
-        return (int(row), int(column)), best
+        sight = self._unsure == 0
+        claimed = [peak for peak in peaks if self._rivals.claims(peak.box, self._box, sight)]
+        if self._absent_for >= self._rival_patience or \
+                not any(distance_in_boxes(best.box, peak.box) < NEAR for peak in claimed):
+            return best, best.score
+        # A rival outshines it; the target may still stand out close to where it was.
+        near = [peak for peak in peaks
+                if peak not in claimed and distance_in_boxes(peak.box, self._box) < 1]
+        own = max(near, key=lambda peak: rank[peak.cell], default=None)
+        if own is None or own.score < self._hold_score:
+            return None, own.score if own else 0.0
+        return own, own.score
 
     @property
     def _absent_for(self) -> int:

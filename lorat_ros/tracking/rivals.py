@@ -20,8 +20,7 @@ from lorat_ros.boxes import Box, centre_xywh
 CONFIRMED = 3         # frames beside the target after which it counts
 FORGOTTEN = 12        # frames without it after which it does not
 APART = 0.6           # of a box: nearer to the target's centre is part of the target
-OWN = 0.75            # of a box: answers nearer to a rival than this mean the rival
-NEAR = 0.5            # of a box: farther from where it was is something else
+NEAR = 0.75           # of a box: farther from where it was is something else
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,8 @@ class Rivals:
         Take note of a frame.
 
         :param others: boxes of the peaks that were not taken for the target.
-        :param target: its box; None while it is not seen. Then rivals are followed, but none is
-            added: the target itself may be among the peaks.
+        :param target: its box; None while that is not sure. Then rivals are followed, but none
+            is added: the target itself may be among the peaks.
         """
         free = [box for box in others
                 if target is None or distance_in_boxes(box, target) > APART]
