@@ -95,7 +95,7 @@ class Trainer:
             for block in method.blocks():
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         self.trained = self.objective if self.world == 1 else \
-            nn.parallel.DistributedDataParallel(self.objective, broadcast_buffers=False)
+            nn.parallel.DistributedDataParallel(self.objective)
         self.statistics = StepStatistics(self.network, self.share // self.micro, self.world)
         self.optimiser = torch.optim.AdamW(method.groups(config.weight_decay),
                                            lr=config.learning_rate, betas=(0.9, config.beta2))

@@ -149,6 +149,7 @@ def test_two_processes_equal_one_also_after_an_interruption(pool, tmp_path):
     assert single.exitcode == 130
     assert said.count('as asked; the same command goes on from there') == 1, said
     assert said.count('reading images:   0%') == 1      # one of the two speaks
+    assert 'Warning' not in said
     assert f'ended at step {step} of' in said and 'is killed by signal' not in said
     mine, theirs = totals(one), totals(both)
     assert len(theirs) == step >= 20
