@@ -39,7 +39,7 @@ demo: env
 		$(if $(OUTPUT),--output '$(OUTPUT)')
 
 test: env
-	@$(VENV)/python -m pytest $(TESTS)
+	@$(VENV)/python -m pytest -n 2 $(TESTS)
 
 lint: env
 	@$(VENV)/python -m ruff check .

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +34,9 @@ def pytest_configure() -> None:
         os.environ.pop(variable, None)
     old = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
     profiles = 'FASTRTPS_DEFAULT_PROFILES_FILE' if old else 'FASTDDS_DEFAULT_PROFILES_FILE'
-    session = zlib.crc32(f'{socket.gethostname()} {os.getpid()}'.encode())
+    # The workers of pytest-xdist follow each other, so that no two have the same.
+    run = os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())
+    session = zlib.crc32(f'{socket.gethostname()} {run}'.encode()) + worker_number()
     os.environ.update({
         'ROS_DOMAIN_ID': str(FIRST_DOMAIN + session % DOMAINS),
         # By default large images are lost. Not LARGE_DATA: its TCP transport now and then hangs
@@ -40,6 +44,28 @@ def pytest_configure() -> None:
         profiles: str(REPOSITORY / 'config' / 'fastdds.xml'),
         'PYTHONUNBUFFERED': '1',  # what a node printed before it died is in its log
     })
+    # By default torch's idle threads spin, at the cost of whatever else the machine has to do.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+
+def worker_number() -> int:
+    """This process's place among the workers of pytest-xdist; 0 where there are none."""
+    return int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Never run two tests with real nodes at a time (only asked for with `-n`)."""
+    from support.schedule import OneGraph
+    config.option.loadscopereorder = False  # the order below counts, not the number of tests
+    return OneGraph(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests, begin with those that only one of them may run."""
+    if hasattr(config, 'workerinput'):
+        from support.schedule import uses_the_graph
+        items.sort(key=lambda item: not uses_the_graph(item.nodeid))
 
 
 def executable(name: str) -> list[str]:
@@ -188,20 +214,34 @@ def repository() -> Path:
     return REPOSITORY
 
 
+def made_once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], object]) -> Path:
+    """A folder that all workers of pytest-xdist share: the first to ask makes what is in it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / name
+    with folder.with_suffix('.lock').open('a+') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if not lock.read():
+            folder.mkdir(exist_ok=True)      # there if another's attempt failed
+            make(folder)
+            lock.write('made')
+    return folder
+
+
 @pytest.fixture(scope='session')
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's cache folder with the rendered clip in it; made once, it takes seconds."""
     from lorat_ros.tools.scene import cached_scene
-    folder = tmp_path_factory.mktemp('cache')
-    cached_scene(folder / 'lorat_ros' / 'scene')
-    return folder
+    return made_once('cache', tmp_path_factory,
+                     lambda folder: cached_scene(folder / 'lorat_ros' / 'scene'))
 
 
 @pytest.fixture(scope='session')
 def lorat_b_224(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a generated LoRAT-B-224 checkpoint; made once, it takes seconds."""
     from support.lorat_bundles import bundle_of      # torch, which most tests do without
-    return bundle_of('lorat-b-224', tmp_path_factory.mktemp('lorat'))
+    folder = made_once('lorat', tmp_path_factory, lambda folder: bundle_of('lorat-b-224', folder))
+    return folder / 'lorat-b-224'
 
 
 @pytest.hookimpl(hookwrapper=True)

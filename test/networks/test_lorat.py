@@ -33,8 +33,9 @@ def network_of(config: LoratConfig, base: dict, delta: dict, form: str) -> Lorat
     """Build the network with LoRA apart ('unmerged'), merged, or left out ('no_lora')."""
     state = {**base, **{name: value for name, value in delta.items() if '.lora.' not in name}}
     state['pos_embed'] = resize_positions(base['pos_embed'], config.search_grid)
+    with torch.device('meta'):      # every value is given: none need be drawn at random
+        network = Lorat(config, adapted() if form == 'unmerged' else None)
     if form == 'unmerged':
-        network = Lorat(config, adapted())
         state = {**state, **delta}
         for name in network.state_dict():
             if '.linear.' not in name:
@@ -45,10 +46,8 @@ def network_of(config: LoratConfig, base: dict, delta: dict, form: str) -> Lorat
                 state[name] = base[f'{owner}.{leaf}'].chunk(3)['qkv'.index(part)]
             else:
                 state[name] = base[f'{layer}.{leaf}']
-    else:
-        network = Lorat(config)
-        if form == 'merged':
-            state = merge(state, delta, 1.0)
+    elif form == 'merged':
+        state = merge(state, delta, 1.0)
     network.load_state_dict({name: state[name] for name in network.state_dict()}, assign=True)
     return network.eval()
 
