@@ -7,6 +7,7 @@ import importlib
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple, Optional
 from zlib import crc32
@@ -141,15 +142,24 @@ def read_data(shares: Sequence[Share], reading: Reading, unpacked: Path, notes: 
     Make one pool of any mixture of data.
 
     :param unpacked: folder for the frames of recordings, which cannot be read out of order.
-    :param leave_out: names of clips and sets of stills that are not taken.
+    :param leave_out: names of clips and sets of stills that are not taken; * and ? stand for
+        anything and for one character.
     :param only_clips: if any, nothing is taken but these clips (to validate on).
     :param tracks: folder of self-labelled tracks of pools.
-    :raises DataError: data that cannot be used, or nothing to learn from.
+    :raises DataError: data that cannot be used, nothing to learn from, or a name that is not
+        there: what is held out by a misspelt name would be trained on.
     """
     pool, leave_out, only = Pool(store=reading.store), set(leave_out), set(only_clips)
+    missing = {*leave_out, *only}
+
+    def among(name: str, patterns: set[str]) -> bool:
+        fitting = {pattern for pattern in patterns if fnmatchcase(name, pattern)}
+        missing.difference_update(fitting)
+        return bool(fitting)
 
     def wanted(name: str, is_clip: bool) -> bool:
-        return name not in leave_out and (not only or (is_clip and name in only))
+        left_out = among(name, leave_out)
+        return not left_out and (not only or (is_clip and among(name, only)))
     try:
         for share in shares:
             path, source = share.path, detect(share.path)
@@ -167,6 +177,10 @@ def read_data(shares: Sequence[Share], reading: Reading, unpacked: Path, notes: 
                     pool.add_clip(found, share.weight)
     except PictureError as error:
         raise DataError(str(error)) from None
+    if missing:
+        raise DataError(f'{", ".join(sorted(missing))}: no clip and no set of stills of that name '
+                        f'in {", ".join(str(s.path) for s in shares)}; give names as they are '
+                        'there, or patterns such as david_*')
     if not len(pool.images):
         refused = '; '.join(notes.lines[:3])
         raise DataError(f'{", ".join(str(s.path) for s in shares)}: holds no images that can be '

@@ -118,3 +118,12 @@ def test_data_of_which_nothing_is_left_is_said_with_the_reason(tmp_path):
     (folder / 'groundtruth.txt').write_text('no numbers\n')
     with pytest.raises(DataError, match="holds no images that can be used .*'no numbers'"):
         read(tmp_path, 'walk')
+
+
+def test_names_that_are_not_there_are_said_and_patterns_fit_several(tmp_path):
+    shares = [Share(write_pool(tmp_path / 'pool'))]
+    reading = Reading(Store(100))
+    with pytest.raises(DataError, match='mooving: no clip and no set of stills of that name'):
+        read_data(shares, reading, tmp_path, Notes(), ['mooving'])
+    assert not read_data(shares, reading, tmp_path, Notes(), ['mov*']).clips
+    assert list(read_data(shares, reading, tmp_path, Notes(), (), ['m?ving']).clips) == ['moving']
