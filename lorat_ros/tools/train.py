@@ -75,7 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help='clips kept to validate on; the model card says how the finished '
                            'model follows them')
     data.add_argument('--leave-out', nargs='*', default=[], metavar='NAME',
-                      help='sources or clips that are not used at all; patterns such as cat_* fit several')
+                      help='sources or clips that are not used at all; patterns such as '
+                           'cat_* fit several')
     data.add_argument('--tracks', type=Path, metavar='FOLDER',
                       help='self-labelled tracks of the pool (see docs/training.md)')
     add_reading_arguments(data)
