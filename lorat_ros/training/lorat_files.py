@@ -89,10 +89,10 @@ def source_of(wanted: Wanted, base: Optional[Path], start: Optional[Path]) -> So
     tensors = read_checkpoint(start).tensors
     if 'pos_embed' not in tensors:
         return Source(base_of(wanted, base, start), tensors)
-    if base is not None:
-        raise TrainError(f'{start} holds its base, too, yet --base {base} was given: leave it out')
     if 'token_type_embed' not in tensors:
         raise TrainError(f'--from {start} is a bare DINOv2 base, no LoRAT: give it with --base')
+    if base is not None:
+        raise TrainError(f'{start} holds its base, too, yet --base {base} was given: leave it out')
     return Source(start, tensors)
 
 
