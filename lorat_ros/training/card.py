@@ -149,7 +149,7 @@ def finish(trainer: Trainer, recipe: Recipe, bundle: Path, args: argparse.Namesp
     shares = [share_of(text) for text in args.data]
     origins = origins_of(pool, shares, args.output / 'data')
     about = {'licence': args.licence, 'provenance': {
-        'recipe': recipe.as_dict(), **run, 'data': [o.as_dict() for o in origins],
+        **run, 'recipe': recipe.as_dict(), 'data': [o.as_dict() for o in origins],
         'held_out': list(args.hold_out), 'left_out': list(args.leave_out)}}
     product = args.output / trainer.method.product
     trainer.method.export(product, bundle, about, partial(proof_clip, held_out, pool))
