@@ -108,11 +108,12 @@ def main(arguments: list[str] | None = None) -> int:
                         'of the recipe lorat: rank, or network.depth and so on without a variant')
     parser.add_argument('--base', type=Path, metavar='FILE',
                         help='DINOv2 base (default: random weights)')
-    parser.add_argument('--batch', type=int, default=2, help='pairs a step (default: 2)')
+    parser.add_argument('--batch', type=int, default=4, help='pairs a step (default: 4)')
     parser.add_argument('--turns', type=int, default=5, help='steps of each (default: 5)')
     parser.add_argument('--frames', type=int, default=20,
                         help='frames that each bundle is timed with (default: 20)')
-    parser.add_argument('--precision', choices=PRECISIONS, default='fp32')
+    parser.add_argument('--precision', choices=PRECISIONS, default='bf16',
+                        help='of the training (default: bf16, as the recipe)')
     parser.add_argument('--threads', type=int, default=1, help='of the training (default: 1)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures there')
     args = parser.parse_args(arguments)
