@@ -113,7 +113,7 @@ class PairSampler:
         return item, item
 
     def _from_texture(self) -> tuple[Item, Item]:
-        for _ in range(8):
+        for _ in range(30):       # skies and walls show nothing to follow
             image = self._pick(self.pool.images)
             height, width = image.shape[:2]
             side = np.exp(self.rng.uniform(np.log(18), np.log(0.55 * min(width, height))))
