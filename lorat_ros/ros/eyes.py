@@ -22,15 +22,17 @@ NAG_PERIOD = 5.0  # seconds before the log repeats a complaint
 class Eyes:
     """Takes images in and hands the newest one to ``process`` in a thread of its own.
 
+    :param keep: gets each frame when it arrives, in the executor's thread.
     :param process: takes one frame its whole way; what it raises is logged and counted.
     :param on_error: called in that thread after a frame could not be used.
     :raises ParameterError: the subscription cannot be made as the parameters ask.
     """
 
     def __init__(self, node: Node, parameters: Parameters, health: Health,
-                 process: Callable[[Frame], None], on_error: Callable[[], None]) -> None:
+                 keep: Callable[[Frame], None], process: Callable[[Frame], None],
+                 on_error: Callable[[], None]) -> None:
         self._node, self._parameters, self._health = node, parameters, health
-        self._on_error, self._opened = on_error, time.monotonic()
+        self._keep, self._on_error, self._opened = keep, on_error, time.monotonic()
         self._complaints, self._errors = RepeatFilter(NAG_PERIOD), RepeatFilter(NAG_PERIOD)
         self._input = ImageInput(node, parameters['image_transport'],
                                  parameters['image_reliability'], self._on_image)
@@ -76,8 +78,9 @@ class Eyes:
         self._opened = time.monotonic()
 
     def _on_image(self, message: ImageMessage) -> None:
-        self._health.count_received(
-            dropped=self._worker.give(Frame(message, time.perf_counter())))
+        frame = Frame(message, time.perf_counter())
+        self._keep(frame)
+        self._health.count_received(dropped=self._worker.give(frame))
 
     def _on_frame_error(self, error: Exception) -> None:
         if not self._node.context.ok():  # the graph is gone: the frame is not to blame

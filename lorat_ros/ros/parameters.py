@@ -162,6 +162,14 @@ SPECS = (
     Spec('score_recover', FROM_MODEL,
          "A score from it on means found again, not below score_lost; -1.0 = the model's own.",
          Settable.ALWAYS, **_SCORE),
+    Spec('frame_buffer_seconds', 2.0,
+         'How far back images are kept, so that a stamped box on ~/init_box starts on the very '
+         'image it was drawn on; 0.0 = not at all.',
+         Settable.UNCONFIGURED, low=0.0, high=60.0),
+    Spec('frame_buffer_megabytes', 256,
+         'What the images that are kept may take; if it is less than frame_buffer_seconds needs, '
+         'the oldest go first (1920x1080 bgr8 at 30 fps: 187 a second).',
+         Settable.UNCONFIGURED, low=1, high=16384),
     Spec('debug_image.max_rate', 15.0,
          'Most debug images per second (each of raw and compressed, and only if subscribed).',
          Settable.ALWAYS, low=0.1, high=1000.0),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -13,10 +14,11 @@ from std_msgs.msg import Header
 
 from lorat_ros.boxes import BoxError, check_box
 from lorat_ros.ros.health import Health
-from lorat_ros.ros.images import to_bgr
-from lorat_ros.ros.init_request import PATIENCE, InitRequest
+from lorat_ros.ros.images import ImageError, to_bgr
+from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.input import ImageMessage
 from lorat_ros.ros.messages import nanoseconds
+from lorat_ros.target.frames import CatchUp, FrameBuffer
 from lorat_ros.target.target import Target, TargetStep
 
 NO_INIT = 'none yet'
@@ -59,16 +61,28 @@ class Pipeline:
     :param show: gets image, header and step after that, for whoever wants to look.
     :param health: where times and counts go.
     :param now: the node's clock in nanoseconds, to tell the age of an image.
+    :param frames: where frames are kept for boxes that belong to an older one; None keeps none.
     """
 
     def __init__(self, target: Target, publish: Callable[[Header, TargetStep], None],
                  show: Callable[[np.ndarray, Header, TargetStep], None], health: Health,
-                 now: Callable[[], int]) -> None:
+                 now: Callable[[], int], frames: Optional[FrameBuffer[Frame]] = None) -> None:
         self._target, self._publish, self._show = target, publish, show
         self._health, self._now = health, now
+        self._frames = FrameBuffer(0.0, 0) if frames is None else frames
+        self._catch_up = CatchUp(self._frames)
         self._lock = threading.Lock()
         self._request: Optional[InitRequest] = None
         self.said = Said()
+
+    def keep(self, frame: Frame) -> None:
+        """Take note of a frame when it arrives, whether it will be processed or not."""
+        message = frame.message
+        self._frames.add(nanoseconds(message.header.stamp), len(message.data), frame)
+
+    def forget_frames(self) -> None:
+        """Forget the frames of the past: nobody sees them any more."""
+        self._frames.clear()
 
     def request_init(self, request: InitRequest) -> None:
         """Ask for a new target; the latest request counts whose box can be one at all."""
@@ -79,12 +93,13 @@ class Pipeline:
                 self._say(init=f'refused: {error}')
                 return
             self._request = request
-            self._say(init=f'waiting for a frame: {_box_text(request)}')
+            self._say(init=f'waiting for a frame: {request}')
 
     def reset(self, init: str = FORGOTTEN) -> None:
         """Forget the target, and the request for one; ``init`` is said of that."""
         with self._lock:
             self._request = None
+            self._catch_up.end()
             self._target.reset()
             self._say(step=TargetStep(), init=init, born=None)
 
@@ -129,36 +144,39 @@ class Pipeline:
             return self._start(request, image, stamp)
         if request is not None and request.is_stale:
             self._request = None
-            changes['init'] = (
-                f'refused: no frame came within {PATIENCE} s that is as new as the stamp '
-                f'{_seconds(request.stamp)} of the box, the newest has {_seconds(stamp)}: give '
-                'the stamp of an image, or 0 for the next one')
-        return self._target.step(image), changes
+            changes['init'] = f'refused: {request.why_stale(stamp)}'
+        return self._step(image, stamp), changes
+
+    def _step(self, image: np.ndarray, stamp: int) -> TargetStep:
+        """Look for the target on the live frame, and before that on those it is behind."""
+        for frame in self._catch_up.frames_before(stamp):
+            with suppress(ImageError):  # a live frame of this kind is complained about
+                self._target.step(to_bgr(frame.message))
+        return self._target.step(image)
 
     def _start(self, request: InitRequest, image: np.ndarray, stamp: int
                ) -> tuple[TargetStep, dict[str, Any]]:
+        """Take the target on the frame the operator saw; it is at most as new as the live one."""
+        past = self._frames.between(request.stamp, stamp) if request.stamp else []
+        shown = past[0][0] if past else stamp
         try:
-            step = self._target.start(image, request.box, request.target_id)
-        except BoxError as error:  # whatever is wrong with the new, the old goes on
-            return self._target.step(image), {'init': f'refused: {error}'}
+            how_late = request.how_late(shown, self._frames.oldest)
+            seen = to_bgr(past[0][1].message) if past else image
+            step = self._target.start(seen, request.box, request.target_id)
+        except (BoxError, ImageError) as error:  # whatever is wrong with the new, the old goes on
+            return self._step(image, stamp), {'init': f'refused: {error}'}
         except Exception as error:
             self._say(init=f'refused: {error}')
             raise
-        lag = request.lag(stamp)
-        late = f', on a frame {lag:.3f} s newer than its stamp' if lag > 0 else ''
+        self._catch_up.end()
+        if past:
+            self._catch_up.begin(shown)
+            step = self._step(image, stamp)
         return step, {'born': time.monotonic(),
-                      'init': f'accepted: {_box_text(request)} as id {step.target_id!r}{late}'}
+                      'init': f'accepted: {request} as id {step.target_id!r}{how_late}'}
 
     def _say(self, **changes: Any) -> None:
         self.said = self.said._replace(**changes)
-
-
-def _box_text(request: InitRequest) -> str:
-    return 'box x {:.1f} y {:.1f} w {:.1f} h {:.1f}'.format(*request.box)
-
-
-def _seconds(stamp: int) -> str:
-    return f'{stamp / 1e9:.3f}'
 
 
 def _encoding_of(message: ImageMessage) -> str:

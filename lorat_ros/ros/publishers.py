@@ -15,6 +15,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
 
+from lorat_ros.ros.init_request import OLDEST_KEPT
 from lorat_ros.ros.messages import (detection_message, detections_message, diagnostic_array,
                                     diagnostic_status)
 from lorat_ros.target.status import TargetState
@@ -111,7 +112,8 @@ class StatusPublisher:
             if only_news and report.news == self._said:
                 return
             # Whoever sends a box over a topic gets no answer: the log has it too, once.
-            if report.init.startswith('refused') and report.init != self._said_of_init:
+            wrong = report.init.startswith('refused') or OLDEST_KEPT in report.init
+            if wrong and report.init != self._said_of_init:
                 self._node.get_logger().warning(f'init box {report.init}')
             self._said, self._said_of_init = report.news, report.init
             self._publisher.publish(diagnostic_array(

@@ -29,6 +29,7 @@ from lorat_ros.ros.parameters import FROM_MODEL, NO_BOX, Parameters
 from lorat_ros.ros.pipeline import NO_INIT, Pipeline, Said
 from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, StatusReport
 from lorat_ros.ros.running import serve
+from lorat_ros.target.frames import FrameBuffer
 from lorat_ros.target.status import TargetState, TargetStatus, thresholds_complaint
 from lorat_ros.target.target import Target, TargetStep
 from lorat_ros.tracking.tracker import Tracker, load_tracker
@@ -93,7 +94,8 @@ class TrackerNode(LifecycleNode):
         if box != NO_BOX:
             self._pipeline.request_init(InitRequest(box))
         try:
-            self._eyes = Eyes(self, self._settings, self._health, self._pipeline.process,
+            self._eyes = Eyes(self, self._settings, self._health, self._pipeline.keep,
+                              self._pipeline.process,
                               on_error=lambda: self._report(only_news=True))
         except Exception as error:
             super().on_deactivate(state)
@@ -105,6 +107,7 @@ class TrackerNode(LifecycleNode):
         """Unsubscribe and forget the target. Always SUCCESS."""
         self._close_eyes()
         self._pipeline.reset(NO_INIT)
+        self._pipeline.forget_frames()
         self._arrive('inactive')
         return super().on_deactivate(state)
 
@@ -140,8 +143,10 @@ class TrackerNode(LifecycleNode):
         target = Target(self._tracker, TargetStatus(*self._thresholds({})))
         self._detections = DetectionPublishers(self)
         self._debug_view = DebugView(self, self._settings, self._health)
+        frames = FrameBuffer(self._settings['frame_buffer_seconds'],
+                             self._settings['frame_buffer_megabytes'] * 1_000_000)
         self._pipeline = Pipeline(target, self._publish, self._after_publishing, self._health,
-                                  lambda: self.get_clock().now().nanoseconds)
+                                  lambda: self.get_clock().now().nanoseconds, frames)
         session = self._tracker.session
         self.get_logger().info(
             f'model {self._tracker.bundle.name}, engine {session.engine} on {session.device} in '

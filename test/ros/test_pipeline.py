@@ -9,10 +9,12 @@ import threading
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from lorat_ros.boxes import iou_xywh
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import ImageError, image_message
 from lorat_ros.ros.init_request import PATIENCE, InitRequest
 from lorat_ros.ros.pipeline import FORGOTTEN, NO_INIT, Frame, Pipeline, Said
+from lorat_ros.target.frames import FrameBuffer
 from lorat_ros.target.status import TargetState, TargetStatus
 from lorat_ros.target.target import Target, TargetStep
 from lorat_ros.tracking.tracker import Tracker, load_tracker
@@ -36,15 +38,20 @@ class Line:
             Target(tracker, TargetStatus(0.0, 0.0)),
             lambda header, step: self.out.append(('published', header, step)),
             lambda image, header, step: self.out.append(('shown', header, step)),
-            self.health, lambda: 10**10)
+            self.health, lambda: 10**10, FrameBuffer(2.0, 10**8))
 
     def frame(self, stamp: int = 0, image: np.ndarray | None = None) -> Image:
         header = Header(stamp=Time(sec=stamp // 10**9, nanosec=stamp % 10**9))
         return image_message(picture() if image is None else image, header)
 
-    def process(self, stamp: int = 0) -> TargetStep:
-        self.pipeline.process(Frame(self.frame(stamp), 0.0))
+    def process(self, stamp: int = 0, image: np.ndarray | None = None) -> TargetStep:
+        self.pipeline.process(self.arrive(stamp, image))
         return self.pipeline.said.step
+
+    def arrive(self, stamp: int, image: np.ndarray | None = None) -> Frame:
+        frame = Frame(self.frame(stamp, image), 0.0)
+        self.pipeline.keep(frame)
+        return frame
 
 
 @pytest.fixture
@@ -154,6 +161,70 @@ def test_a_request_with_a_stamp_waits_and_then_gives_up(line: Line) -> None:
     assert line.process(99).target_id == 'a'
     assert line.pipeline.said.init.startswith('refused: no frame came within')
     assert line.process(200).target_id == 'a'
+
+
+MS = 10**6
+
+
+def scene_at(shift: int) -> np.ndarray:
+    """The picture with everything in it moved to the right."""
+    return np.roll(picture(), shift, axis=1)
+
+
+def test_a_box_starts_on_the_frame_it_was_drawn_on_and_catches_up_at_once(line: Line) -> None:
+    """Thirty frames were dropped meanwhile, and the target is far from where it was pointed at."""
+    line.process(1000 * MS, scene_at(-60))
+    for n in range(1, 30):
+        line.arrive((1000 + 33 * n) * MS, scene_at(-60 + 4 * n))
+    x, y, w, h = TARGET
+    line.pipeline.request_init(InitRequest((x - 60, y, w, h), 1000 * MS, 'then'))
+    step = line.process(1990 * MS, scene_at(60))
+    assert [header.stamp.nanosec for what, header, _ in line.out if what == 'published'] == [
+        0, 990 * MS]  # what it is led through is not published
+    assert step.target_id == 'then'
+    assert float(iou_xywh(np.array(step.box), np.array((x + 60, y, w, h)))) > 0.5
+    assert line.pipeline.said.init.endswith("as id 'then'")
+
+
+def test_a_box_whose_frame_is_gone_starts_on_the_oldest_there_is_or_not_at_all(line: Line
+                                                                               ) -> None:
+    for stamp in (5000, 5033, 5066):
+        line.process(stamp * MS)
+    line.pipeline.request_init(InitRequest(TARGET, 4500 * MS, 'late'))
+    assert line.process(5100 * MS).target_id == 'late'
+    assert ('on the oldest frame that is kept, 0.500 s newer than its stamp: raise frame_buffer_'
+            in line.pipeline.said.init)
+    line.pipeline.request_init(InitRequest(TARGET, 3900 * MS, 'too late'))
+    assert line.process(5133 * MS).target_id == 'late'
+    assert ('refused: the oldest frame that is kept is 1.100 s newer than the stamp 3.900 of the '
+            'box, expected at most 1.0 s: raise' in line.pipeline.said.init)
+    # Between two frames it is the later one, and nothing is gone.
+    line.pipeline.request_init(InitRequest(TARGET, 5090 * MS, 'between'))
+    assert line.process(5166 * MS).target_id == 'between'
+    assert line.pipeline.said.init.endswith('on a frame 0.010 s newer than its stamp')
+
+
+def test_after_a_clock_that_jumped_back_no_frame_of_before_is_used(line: Line) -> None:
+    for stamp in (5000, 5033, 1000, 1033):
+        line.process(stamp * MS)
+    line.pipeline.request_init(InitRequest(TARGET, 5000 * MS))
+    assert line.process(1066 * MS).state is TargetState.IDLE
+    assert line.pipeline.said.init.startswith('waiting')
+    line.pipeline.request_init(InitRequest(TARGET, 1033 * MS, 'again'))
+    assert line.process(1100 * MS).target_id == 'again'
+
+
+def test_bad_frames_of_the_past_are_passed_over_or_refuse_the_box(line: Line) -> None:
+    line.pipeline.request_init(InitRequest(TARGET, target_id='old'))
+    line.process(1000 * MS)
+    broken = line.frame(1033 * MS)
+    broken.step = 1
+    line.pipeline.keep(Frame(broken, 0.0))
+    line.pipeline.request_init(InitRequest(TARGET, 1033 * MS, 'on a bad one'))
+    assert line.process(1066 * MS).target_id == 'old'
+    assert line.pipeline.said.init.startswith('refused: image of 320x240 bgr8 has step 1')
+    line.pipeline.request_init(InitRequest(TARGET, 1000 * MS, 'past a bad one'))
+    assert line.process(1100 * MS).target_id == 'past a bad one'
 
 
 def test_reset_forgets_target_and_request(line: Line) -> None:

@@ -129,7 +129,7 @@ def test_a_camera_that_falls_silent_is_told_and_forgiven(client: Client) -> None
         return status.level == DiagnosticStatus.WARN and \
             status.message.startswith('tracking, no image for ')
     client.wait_until(warned, 'a warning that the state is old')
-    assert float(value_of(client.statuses[-1], 'frame_age')) > 0.5  # image_timeout
+    assert float(value_of(client.statuses[-1], 'frame_age')) > 0.3  # image_timeout, less the work
     client.exchange(client.frame())
     client.wait_until(lambda: client.statuses[-1].level == DiagnosticStatus.OK, 'all is well')
     # Images of which nothing can be made do not make it any younger.
@@ -210,10 +210,31 @@ def test_a_stamped_box_waits_for_its_frame(client: Client) -> None:
     assert detection.id == 'later' and detection.header == frame.header
 
 
-def test_a_box_for_an_older_frame_says_by_how_much_it_is_late(client: Client) -> None:
+def test_a_box_is_for_the_frame_the_operator_saw_and_followed_where_it_is_now(client: Client
+                                                                             ) -> None:
+    """One second and 120 pixels lie between the click and the frame after it."""
+    begin, (x, y, w, h) = 7000 * 10**9, TARGET
+    for n in range(30):
+        client.exchange(client.frame(np.roll(picture(), 4 * n - 60, axis=1),
+                                     begin + n * 33_333_333))
+    client.send_box((x - 60, y, w, h), target_id='then', stamp=begin)
+    live = client.frame(np.roll(picture(), 60, axis=1), begin + 10**9)
+    [detection] = client.exchange(live).detections
+    assert detection.header == live.header and detection.id == 'then'
+    assert float(iou_xywh(np.array(box_of(detection)), np.array((x + 60, y, w, h)))) > 0.5
+    assert 'newer than its stamp' not in value_of(client.wait_for_status(init='accepted'), 'init')
+
+
+def test_a_box_for_an_older_frame_says_by_how_much_it_is_late(client: Client, process
+                                                                    ) -> None:
     client.send_box(TARGET, target_id='late', stamp=6000 * 10**9)
     assert client.exchange(client.frame(stamp=6000 * 10**9 + 250_000_000)).detections
     client.wait_for_status(init='0.250 s newer than its stamp')
+    process.wait_for_output('on the oldest frame that is kept, 0.250 s newer')
+    client.send_box(TARGET, target_id='too late', stamp=5900 * 10**9)
+    client.exchange(client.frame(stamp=6000 * 10**9 + 300_000_000))
+    status = client.wait_for_status(init='refused', id='late')
+    assert 'expected at most 1.0 s: raise frame_buffer_seconds' in value_of(status, 'init')
 
 
 def test_a_box_whose_frame_never_comes_is_refused(client: Client) -> None:

@@ -1,0 +1,161 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The frames of the last moments, so that a target can be taken on the frame the operator saw.
+
+Whoever points at something points at what was there when the picture was made. The buffer keeps
+frames by their stamps alone, so simulated time and recordings are as good as a camera; a stamp
+that steps back (a recording begins again) begins a new buffer.
+"""
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, NamedTuple, Optional, TypeVar
+
+Item = TypeVar('Item')
+
+CATCH_UP_FRAMES = 8  # buffered frames that are looked at before one live frame, at most
+CATCH_UP_SECONDS = 0.25  # that this may take, but for the last of them
+CATCH_UP_ROUNDS = 4  # live frames before which a new target may still be behind
+
+
+class Kept(NamedTuple):
+    """A frame in the buffer: its stamp (nanoseconds), its size in bytes, and itself."""
+
+    stamp: int
+    size: int
+    item: object
+
+
+class FrameBuffer(Generic[Item]):
+    """
+    The newest frames, in the order of their stamps; safe between threads.
+
+    :param seconds: how far back frames are kept, by their stamps; 0.0 keeps none.
+    :param most_bytes: what all frames together may take; the oldest go first.
+    """
+
+    def __init__(self, seconds: float, most_bytes: int) -> None:
+        self._span, self._most_bytes = round(seconds * 1e9), most_bytes
+        self._frames: deque[Kept] = deque()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def bytes(self) -> int:
+        """What all frames together take."""
+        return self._bytes
+
+    @property
+    def oldest(self) -> Optional[int]:
+        """Stamp of the oldest frame, nanoseconds; None if there is none."""
+        with self._lock:
+            return self._frames[0].stamp if self._frames else None
+
+    def add(self, stamp: int, size: int, item: Item) -> None:
+        """
+        Keep a frame, and forget what is now too old or too much.
+
+        :param stamp: nanoseconds of the camera's clock; 0 = none, and is not kept.
+        :param size: bytes.
+        """
+        if stamp <= 0 or not self._span:
+            return
+        with self._lock:
+            if self._frames and stamp < self._frames[-1].stamp:
+                self._clear()
+            self._frames.append(Kept(stamp, size, item))
+            self._bytes += size
+            while self._frames and (self._bytes > self._most_bytes
+                                    or stamp - self._frames[0].stamp > self._span):
+                self._bytes -= self._frames.popleft().size
+
+    def between(self, start: int, end: int) -> list[tuple[int, Item]]:
+        """Return stamp and frame of all from ``start`` on and before ``end``, oldest first."""
+        with self._lock:
+            return [(kept.stamp, kept.item) for kept in self._frames if start <= kept.stamp < end]
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        with self._lock:
+            self._clear()
+
+    def _clear(self) -> None:
+        self._frames.clear()
+        self._bytes = 0
+
+
+def thinned(frames: Sequence[Item], most: int = CATCH_UP_FRAMES,
+            seconds: float = CATCH_UP_SECONDS,
+            clock: Callable[[], float] = time.perf_counter) -> Iterator[Item]:
+    """
+    Yield frames that lie before a live one, at even distances, and no more than there is time for.
+
+    What is done with a frame while the iterator waits is what takes the time: the next distance
+    is chosen so that frames that take as long as those before fit into what is left of it.
+
+    :param frames: oldest first; the live frame, which follows them, is not among them.
+    :param most: how many are yielded at most.
+    :param seconds: after this time none is yielded any more.
+    :param clock: seconds.
+    """
+    begun, place = clock(), -1
+    for looked in range(most):
+        left = len(frames) - 1 - place
+        allowed = most - looked
+        if looked:
+            used = clock() - begun
+            allowed = min(allowed, _fits(seconds - used, used / looked))
+        if left <= 0 or allowed <= 0:
+            return
+        # The way to the live frame in equal steps, of which the last one leads to it.
+        place += math.ceil((left + 1) / (allowed + 1))
+        yield frames[place]
+
+
+def _fits(seconds: float, each: float) -> int:
+    return int(min(max(seconds, 0.0) / max(each, 1e-6), CATCH_UP_FRAMES * 1000))
+
+
+class CatchUp:
+    """
+    The way of a target from the frame it was shown on to the present.
+
+    While the tracker looks at older frames, newer ones come. So each of the next live frames is
+    preceded by what lies between it and the last frame that was looked at, until nothing does, or
+    after ``CATCH_UP_ROUNDS``: a model slower than the camera always has frames between.
+    """
+
+    def __init__(self, buffer: FrameBuffer[Item]) -> None:
+        self._buffer = buffer
+        self._seen: Optional[int] = None
+        self._rounds = 0
+
+    def begin(self, stamp: int) -> None:
+        """A target was taken on the frame with this stamp, which is not the live one."""
+        self._seen, self._rounds = stamp, CATCH_UP_ROUNDS
+
+    def end(self) -> None:
+        """There is nothing to catch up with."""
+        self._seen = None
+
+    def frames_before(self, live: int) -> Iterator[Item]:
+        """
+        Yield what to look at before the live frame; the live one counts as seen after that.
+
+        :param live: stamp of the live frame, nanoseconds.
+        """
+        if self._seen is None:
+            return
+        # A clock that jumped back has emptied the buffer: there is nothing between.
+        waiting = [item for _, item in self._buffer.between(self._seen + 1, live)]
+        self._rounds -= 1
+        self._seen = live if waiting and self._rounds else None
+        yield from thinned(waiting)
