@@ -162,13 +162,12 @@ class Camera:
         if not all(map(math.isfinite, box)) or w <= 0 or h <= 0:
             raise CameraError(f'box {tuple(box)} has no direction: expected four finite numbers '
                               'x, y, w, h with a size above 0')
-        middle = y + h / 2
-        [ray] = self.rays(np.array(((x + w / 2, middle),)))
-        image_width = self.image_wh[0]
-        if x < BORDER or (image_width and x + w > image_width - BORDER):
-            return Bearing(ray, None)
-        left, right = self.rays(np.array(((x, middle), (x + w, middle))))
-        return Bearing(ray, _angle(left, right))
+        middle, image_width = y + h / 2, self.image_wh[0]
+        points = [(x + w / 2, middle)]
+        if x >= BORDER and not (image_width and x + w > image_width - BORDER):
+            points += [(x, middle), (x + w, middle)]
+        ray, *sides = self.rays(np.array(points))
+        return Bearing(ray, _angle(*sides) if sides else None)
 
 
 def _angle(a: np.ndarray, b: np.ndarray) -> float:

@@ -49,7 +49,7 @@ def test_directions_are_seen_where_opencv_sees_them(model: str) -> None:
 
 
 @given(pixels, models, st.booleans(), st.sampled_from((np.eye(3), TURN)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_back_to_the_pixel(point: tuple, model: str, rectified: bool, turn: np.ndarray) -> None:
     camera = Camera(calibration(model, r=tuple(turn.ravel())), rectified)
     [ray] = camera.rays(np.array((point,)))
@@ -59,7 +59,7 @@ def test_back_to_the_pixel(point: tuple, model: str, rectified: bool, turn: np.n
 
 @given(pixels, models, st.integers(0, 4), st.integers(0, 4), st.integers(0, 300),
        st.integers(0, 200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_binning_and_region_show_the_same_world(point: tuple, model: str, bin_x: int, bin_y: int,
                                                 left: int, top: int) -> None:
     whole = Camera(calibration(model))
@@ -112,7 +112,7 @@ def test_a_fisheye_sees_what_is_beside_it() -> None:
 
 
 @given(st.floats(0.2, 3.0), st.floats(3.0, 80.0), models)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_range_from_a_known_width(width: float, distance: float, model: str) -> None:
     camera = Camera(calibration(model))
     half = width / 2
