@@ -66,7 +66,7 @@ def judged(clip, lost=8):
 
 def test_everything_used_is_accounted_for_with_its_terms(folder, tmp_path):
     shares = [Share(folder, 2.0)]
-    pool = read_data(shares, Reading(Store(50)), tmp_path, Notes(), leave_out=['nothing'])
+    pool = read_data(shares, Reading(Store(50)), tmp_path, Notes())
     found = {o.source: o for o in origins_of(pool, shares, tmp_path)}
     assert found['me/footage'].licence == 'CC BY 4.0'
     assert found['me/footage'].counts == Counter({'clips': 1, 'frames': 14, 'labelled frames': 14})
