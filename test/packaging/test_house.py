@@ -19,7 +19,7 @@ TOP_LEVEL = {
     'setup.cfg', 'setup.py', 'test', 'underlay',
 }
 FLOOR = {
-    'boxes': 1, 'images': 1, 'models': 1,
+    'boxes': 1, 'images': 1, 'mavlink': 1, 'models': 1,
     'overlay': 2, 'engines': 2,
     'tracking': 3, 'networks': 3,
     'target': 4, 'tools': 4, 'training': 4,
