@@ -64,6 +64,7 @@ setup(
     zip_safe=False,
     entry_points={
         'console_scripts': [
+            f'follow_node = {PACKAGE}.ros.follow_node:main',
             f'lorat = {PACKAGE}.tools.cli:main',
             f'recorder = {PACKAGE}.ros.recorder:main',
             f'tracker_node = {PACKAGE}.ros.tracker_node:main',

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-EXECUTABLES = {'lorat', 'recorder', 'tracker_node', 'video_publisher'}
+EXECUTABLES = {'follow_node', 'lorat', 'recorder', 'tracker_node', 'video_publisher'}
 NOT_SOURCES = shutil.ignore_patterns('.*', 'build', 'install', 'log', 'demo', 'dist', 'docs',
                                      'test', 'underlay', '__pycache__', '*.egg-info')
 REPORT = """
