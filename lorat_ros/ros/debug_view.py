@@ -63,7 +63,7 @@ class DebugView:
             size = (widest, max(1, round(image.shape[0] * scale)))
             image = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
         return draw_overlay(
-            image, box=_scaled(step.box, scale),
+            image, box=_scaled(step.box or step.prediction, scale),
             search_window=_scaled(step.search_window, scale),
             score=step.score if step.target_id else None, status=step.state.value,
             fps=self._health.fps, name=step.target_id)

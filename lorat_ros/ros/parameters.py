@@ -157,11 +157,15 @@ SPECS = (
     Spec('class_id', 'target', 'class_id of the hypothesis in every published detection.',
          Settable.ALWAYS),
     Spec('score_lost', FROM_MODEL,
-         "A score below it means lost: no box is published; -1.0 = the model's own threshold.",
+         "A score below it means not seen: no box is published; -1.0 = the model's own threshold.",
          Settable.ALWAYS, **_SCORE),
     Spec('score_recover', FROM_MODEL,
          "A score from it on means found again, not below score_lost; -1.0 = the model's own.",
          Settable.ALWAYS, **_SCORE),
+    Spec('coast_seconds', 0.5,
+         'How long a target that is not seen any more is coasting (~/prediction says where it '
+         'should be) before it is lost; 0.0 = lost at once.',
+         Settable.ALWAYS, low=0.0, high=60.0),
     Spec('frame_buffer_seconds', 2.0,
          'How far back images are kept, so that a stamped box on ~/init_box starts on the very '
          'image it was drawn on; 0.0 = not at all.',

@@ -18,7 +18,7 @@ from lorat_ros.ros.images import ImageError, to_bgr
 from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.input import ImageMessage
 from lorat_ros.ros.messages import nanoseconds
-from lorat_ros.target.frames import CatchUp, FrameBuffer
+from lorat_ros.target.frames import CatchUp, Elapsed, FrameBuffer
 from lorat_ros.target.target import Target, TargetStep
 
 NO_INIT = 'none yet'
@@ -70,15 +70,14 @@ class Pipeline:
         self._target, self._publish, self._show = target, publish, show
         self._health, self._now = health, now
         self._frames = FrameBuffer(0.0, 0) if frames is None else frames
-        self._catch_up = CatchUp(self._frames)
+        self._catch_up, self._elapsed = CatchUp(self._frames), Elapsed()
         self._lock = threading.Lock()
         self._request: Optional[InitRequest] = None
         self.said = Said()
 
     def keep(self, frame: Frame) -> None:
         """Take note of a frame when it arrives, whether it will be processed or not."""
-        message = frame.message
-        self._frames.add(nanoseconds(message.header.stamp), len(message.data), frame)
+        self._frames.add(_stamp_of(frame), len(frame.message.data), frame)
 
     def forget_frames(self) -> None:
         """Forget the frames of the past: nobody sees them any more."""
@@ -107,6 +106,11 @@ class Pipeline:
         """Change what counts as lost and as found again."""
         with self._lock:
             self._target.set_thresholds(score_lost, score_recover)
+
+    def set_coast_seconds(self, coast_seconds: float) -> None:
+        """Change how long a target that is not seen is coasting before it is lost."""
+        with self._lock:
+            self._target.set_coast_seconds(coast_seconds)
 
     def enable(self, enabled: bool) -> None:
         """Pause or go on; nothing is published while paused."""
@@ -151,8 +155,9 @@ class Pipeline:
         """Look for the target on the live frame, and before that on those it is behind."""
         for frame in self._catch_up.frames_before(stamp):
             with suppress(ImageError):  # a live frame of this kind is complained about
-                self._target.step(to_bgr(frame.message))
-        return self._target.step(image)
+                past = to_bgr(frame.message)
+                self._target.step(past, self._elapsed.until(_stamp_of(frame)))
+        return self._target.step(image, self._elapsed.until(stamp))
 
     def _start(self, request: InitRequest, image: np.ndarray, stamp: int
                ) -> tuple[TargetStep, dict[str, Any]]:
@@ -169,6 +174,7 @@ class Pipeline:
             self._say(init=f'refused: {error}')
             raise
         self._catch_up.end()
+        self._elapsed.until(shown)
         if past:
             self._catch_up.begin(shown)
             step = self._step(image, stamp)
@@ -177,6 +183,10 @@ class Pipeline:
 
     def _say(self, **changes: Any) -> None:
         self.said = self.said._replace(**changes)
+
+
+def _stamp_of(frame: Frame) -> int:
+    return nanoseconds(frame.message.header.stamp)
 
 
 def _encoding_of(message: ImageMessage) -> str:

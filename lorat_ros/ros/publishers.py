@@ -23,7 +23,7 @@ from lorat_ros.target.target import TargetStep
 
 
 class DetectionPublishers:
-    """`~/detection` and `~/detections`, silent while the node is not active."""
+    """`~/detection`, `~/detections` and `~/prediction`, silent while the node is not active."""
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
@@ -34,17 +34,27 @@ class DetectionPublishers:
             Detection2DArray, '~/detections', QoSProfile(depth=10),
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
+        self._prediction = node.create_lifecycle_publisher(
+            Detection2D, '~/prediction', QoSProfile(depth=1),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+
     def publish(self, header: Header, step: TargetStep, class_id: str) -> None:
-        """Publish what one frame said; the header is that of the frame, unchanged."""
+        """Publish what one frame said; the header is that of the frame, unchanged.
+
+        Where a coasting target should be has a topic of its own: nobody takes it for measured.
+        """
         detection = None
         if step.box is not None:
             detection = detection_message(header, step.box, step.score, step.target_id, class_id)
             self._one.publish(detection)
         self._all.publish(detections_message(header, detection))
+        if step.prediction is not None:
+            self._prediction.publish(detection_message(
+                header, step.prediction, step.score, step.target_id, class_id))
 
     def close(self) -> None:
         """Give the topics back."""
-        for publisher in (self._one, self._all):
+        for publisher in (self._one, self._all, self._prediction):
             self._node.destroy_lifecycle_publisher(publisher)
 
 
@@ -80,7 +90,7 @@ class StatusReport:
         """ERROR for a fault of the node; WARN where the target is not seen, or nobody looks."""
         if self.fault:
             return DiagnosticStatus.ERROR
-        unseen = self.silence or self.state is TargetState.LOST
+        unseen = self.silence or self.state in (TargetState.COASTING, TargetState.LOST)
         return DiagnosticStatus.WARN if unseen else DiagnosticStatus.OK
 
     @property

@@ -140,7 +140,8 @@ class TrackerNode(LifecycleNode):
             self._settings['model'] or None,
             *(self._settings[name] for name in ('engine', 'threads', 'precision')),
             self._settings['engine_cache_dir'] or None)
-        target = Target(self._tracker, TargetStatus(*self._thresholds({})))
+        target = Target(self._tracker, TargetStatus(*self._thresholds({}),
+                                                    self._settings['coast_seconds']))
         self._detections = DetectionPublishers(self)
         self._debug_view = DebugView(self, self._settings, self._health)
         frames = FrameBuffer(self._settings['frame_buffer_seconds'],
@@ -228,6 +229,7 @@ class TrackerNode(LifecycleNode):
         result = super().set_parameters_atomically(parameter_list)
         if result.successful and thresholds is not None:
             self._pipeline.set_thresholds(*thresholds)
+            self._pipeline.set_coast_seconds(self._settings['coast_seconds'])
         return result
 
     def _thresholds(self, changes: dict[str, Any]) -> tuple[float, float]:

@@ -92,6 +92,20 @@ class FrameBuffer(Generic[Item]):
         self._bytes = 0
 
 
+class Elapsed:
+    """Seconds between frames: by their stamps where these advance, else by a steady clock."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stamp, self._moment = 0, clock()
+
+    def until(self, stamp: int) -> float:
+        """Return the seconds from the frame before to the one with this stamp (nanoseconds)."""
+        before, since, now = self._stamp, self._moment, self._clock()
+        self._stamp, self._moment = stamp, now
+        return (stamp - before) / 1e9 if stamp > before > 0 else now - since
+
+
 def thinned(frames: Sequence[Item], most: int = CATCH_UP_FRAMES,
             seconds: float = CATCH_UP_SECONDS,
             clock: Callable[[], float] = time.perf_counter) -> Iterator[Item]:

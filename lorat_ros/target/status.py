@@ -1,12 +1,13 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Is the target tracked or lost? Hysteresis on the score, frame by frame.
+"""Is the target tracked, coasting or lost? Hysteresis on the score and on time, frame by frame.
 
 A box is passed on as measured exactly while the state is TRACKING, so the state must speak about
-*this* frame: it falls to LOST on the first frame whose score is below ``score_lost``. Waiting for
-a second bad frame would mean to publish a first bad box. What keeps the state from flickering is
-the distance between the two thresholds: back to TRACKING needs ``score_recover``, and a score in
-between changes nothing.
+*this* frame: it leaves TRACKING on the first frame whose score is below ``score_lost``. Waiting
+for a second bad frame would mean to publish a first bad box. What keeps the state from flickering
+is the distance between the two thresholds: back to TRACKING needs ``score_recover``, and a score
+in between changes nothing. Time decides between COASTING, while where the target should be is
+still worth saying, and LOST, from which only TRACKING leads away.
 """
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ class TargetState(str, enum.Enum):
 
     IDLE = 'idle'
     TRACKING = 'tracking'
+    COASTING = 'coasting'
     LOST = 'lost'
 
     def __str__(self) -> str:
@@ -26,15 +28,19 @@ class TargetState(str, enum.Enum):
 
 
 class TargetStatus:
-    """The state, and the two thresholds that move it.
+    """The state, and the limits that move it.
 
     :param score_lost: a score below it loses the target; in [0, 1].
     :param score_recover: a score from it on finds a lost target again; in [score_lost, 1].
+    :param coast_seconds: so long after it was last seen a target is coasting before it is lost;
+        0.0: it is lost at once.
     :raises ValueError: thresholds out of range or in the wrong order.
     """
 
-    def __init__(self, score_lost: float, score_recover: float) -> None:
-        self.state = TargetState.IDLE
+    def __init__(self, score_lost: float, score_recover: float,
+                 coast_seconds: float = 0.0) -> None:
+        self.state, self.unseen = TargetState.IDLE, 0.0
+        self.coast_seconds = coast_seconds
         self.set_thresholds(score_lost, score_recover)
 
     def set_thresholds(self, score_lost: float, score_recover: float) -> None:
@@ -46,25 +52,30 @@ class TargetStatus:
 
     def start(self) -> TargetState:
         """Take note of a new target: it was shown to us on this frame, so it is tracked."""
-        self.state = TargetState.TRACKING
+        self.state, self.unseen = TargetState.TRACKING, 0.0
         return self.state
 
     def forget(self) -> TargetState:
         """There is no target any more."""
-        self.state = TargetState.IDLE
+        self.state, self.unseen = TargetState.IDLE, 0.0
         return self.state
 
-    def observe(self, score: float, plausible: bool = True) -> TargetState:
+    def observe(self, score: float, plausible: bool = True, seconds: float = 0.0) -> TargetState:
         """Take in one frame's score and return the state for that frame.
 
         :param score: the tracker's belief in [0, 1]; nan counts as none.
         :param plausible: False for a box that cannot be a target at all, whatever its score.
+        :param seconds: since the frame before, 0 or more.
         """
         if self.state is TargetState.IDLE:
             return self.state
         needed = (self.score_lost if self.state is TargetState.TRACKING else self.score_recover)
         believed = plausible and not math.isnan(score) and score >= needed
-        self.state = TargetState.TRACKING if believed else TargetState.LOST
+        if believed:
+            return self.start()
+        self.unseen += seconds
+        still = self.state is not TargetState.LOST and self.unseen < self.coast_seconds
+        self.state = TargetState.COASTING if still else TargetState.LOST
         return self.state
 
 

@@ -3,7 +3,6 @@
 """One target, from the frame it is shown on until it is forgotten."""
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +12,15 @@ from typing import TYPE_CHECKING, Optional
 import numpy as np
 
 from lorat_ros.boxes import Box, check_init_box
+from lorat_ros.target.motion import ConstantVelocity
+from lorat_ros.target.sanity import is_in_image, Sanity
 from lorat_ros.target.status import TargetState, TargetStatus
 
 if TYPE_CHECKING:
-    from lorat_ros.tracking.tracker import Tracker
+    from lorat_ros.tracking.tracker import Tracker, TrackResult
 
 GIVEN_SCORE = 1.0  # of the box that defines the target: it is not an estimate
+LONGEST_STEP = 1.0  # seconds that the motion is carried on at once: a clock may jump ahead
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class TargetStep:
     """What one frame said about the target.
 
     ``box`` is the measured box, (x, y, w, h) in pixels, and None unless ``state`` is TRACKING.
-    ``search_window`` is the region looked at, (x, y, w, h), None where nothing was looked for.
-    ``timings`` are the tracker's milliseconds per stage.
+    ``prediction`` is where the target should be, and None unless ``state`` is COASTING and that is
+    in the image. ``search_window`` is the region looked at, (x, y, w, h), None where nothing was
+    looked for. ``timings`` are the tracker's milliseconds per stage.
     """
 
     state: TargetState = TargetState.IDLE
@@ -35,6 +38,7 @@ class TargetStep:
     box: Optional[Box] = None
     score: float = 0.0
     search_window: Optional[Box] = None
+    prediction: Optional[Box] = None
     timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -47,6 +51,7 @@ class Target:
 
     def __init__(self, tracker: Tracker, status: TargetStatus) -> None:
         self._tracker, self._status = tracker, status
+        self._motion, self._sanity = ConstantVelocity(), Sanity()
         self._id, self._count, self._started = '', 0, 0.0
 
     @property
@@ -68,6 +73,10 @@ class Target:
         """Change the thresholds of the status; ValueError where they do not fit."""
         self._status.set_thresholds(score_lost, score_recover)
 
+    def set_coast_seconds(self, coast_seconds: float) -> None:
+        """Change how long a target that is not seen is coasting before it is lost."""
+        self._status.coast_seconds = coast_seconds
+
     def start(self, image: np.ndarray, box: Sequence[float], target_id: str = '') -> TargetStep:
         """Follow what lies in ``box`` on this image; it replaces the target there was.
 
@@ -79,27 +88,48 @@ class Target:
         height, width = image.shape[:2]
         box = check_init_box(box, (width, height))
         self._tracker.init(image, box)
+        self._motion.start(box)
+        self._sanity.start(box)
         self._id = target_id or self._next_id()
         self._started = time.monotonic()
         return TargetStep(self._status.start(), self._id, box, GIVEN_SCORE)
 
-    def step(self, image: np.ndarray) -> TargetStep:
+    def step(self, image: np.ndarray, seconds: float = 0.0) -> TargetStep:
         """Look for the target on the next image, uint8 (height, width, 3), BGR.
 
         A lost target is looked for as well: that is how it comes back.
+
+        :param seconds: since the image before, 0 or more.
         """
         if self.state is TargetState.IDLE:
             return TargetStep()
         result = self._tracker.update(image)
-        plausible = _is_plausible(result.box, image.shape[1], image.shape[0])
-        state = self._status.observe(result.score, plausible)
-        return TargetStep(state, self._id, result.box if state is TargetState.TRACKING else None,
-                          result.score, result.search_window, result.timings)
+        return self._judged(result, (image.shape[1], image.shape[0]), seconds)
 
     def reset(self) -> None:
         """Forget the target."""
         self._status.forget()
         self._id = ''
+
+    def _judged(self, result: TrackResult, image_wh: tuple[int, int], seconds: float
+                ) -> TargetStep:
+        """Decide what is believed of what the tracker said, and what follows from that."""
+        before = self.state
+        plausible = self._sanity.allows(result.box, image_wh, self._status.unseen + seconds)
+        state = self._status.observe(result.score, plausible, seconds)
+        self._motion.move(min(seconds, LONGEST_STEP))
+        box = prediction = None
+        if state is TargetState.TRACKING:
+            box = result.box
+            self._sanity.believe(box, image_wh)
+            if before is TargetState.LOST:  # how it moved in between, nobody knows
+                self._motion.start(box)
+            else:
+                self._motion.correct(box)
+        elif state is TargetState.COASTING and is_in_image(self._motion.box, image_wh):
+            prediction = self._motion.box
+        return TargetStep(state, self._id, box, result.score, result.search_window, prediction,
+                          result.timings)
 
     def _next_id(self) -> str:
         previous = self._id
@@ -107,10 +137,3 @@ class Target:
             self._count += 1
             if str(self._count) != previous:
                 return str(self._count)
-
-
-def _is_plausible(box: Sequence[float], width: int, height: int) -> bool:
-    """Whether a box is finite, has a size and shows some of itself in the image."""
-    x, y, w, h = box
-    return (all(math.isfinite(value) for value in box) and w > 0 and h > 0
-            and x < width and y < height and x + w > 0 and y + h > 0)

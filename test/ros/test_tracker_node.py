@@ -17,11 +17,12 @@ from lorat_ros.ros.messages import box_of
 from lorat_ros.ros.parameters import SPECS, Settable
 from rclpy.parameter import parameter_value_to_python
 from sensor_msgs.msg import CompressedImage, Image
+from vision_msgs.msg import Detection2D
 from support.graph import HEIGHT, TARGET, WIDTH, Client, picture, value_of
 
 NAME = '/house/lorat_tracker'
 # Every score is good enough: what the tests say must not hang on a model's taste.
-AS_STARTED = {'score_lost': 0.0, 'score_recover': 0.0, 'class_id': 'target',
+AS_STARTED = {'score_lost': 0.0, 'score_recover': 0.0, 'coast_seconds': 0.0, 'class_id': 'target',
               'debug_image.max_width': 0}
 
 
@@ -30,7 +31,7 @@ def process(module_node):
     return module_node(
         'tracker_node', '--ros-args', '-r', '__ns:=/house', '-r', 'image:=/camera',
         '-p', 'score_lost:=0.0', '-p', 'score_recover:=0.0', '-p', 'image_timeout:=0.5',
-        '-p', 'debug_image.max_rate:=1000.0')
+        '-p', 'coast_seconds:=0.0', '-p', 'debug_image.max_rate:=1000.0')
 
 
 @pytest.fixture(scope='module')
@@ -117,6 +118,33 @@ def test_lost_is_an_empty_array_and_silence_on_the_single_topic(client: Client) 
     assert client.set_parameter('score_recover', 0.0) == ''
     assert client.exchange(client.frame()).detections[0].id == target.id
     client.wait_for_status(state='tracking', id=target.id)
+
+
+def test_coasting_is_a_prediction_on_its_own_topic_until_the_target_is_lost(client: Client
+                                                                            ) -> None:
+    predictions: list[Detection2D] = []
+    topic = client.node.create_subscription(Detection2D, f'{NAME}/prediction',
+                                            predictions.append, 10)
+    client.wait_until(lambda: client.node.count_publishers(f'{NAME}/prediction'), 'predictions')
+    begin = 8000 * 10**9
+    client.send_box(TARGET, target_id='seen')
+    client.exchange(client.frame(stamp=begin))
+    for name, value in (('coast_seconds', 0.5), ('score_recover', 1.0), ('score_lost', 1.0)):
+        assert client.set_parameter(name, value) == ''
+    client.singles.clear()
+    for n in range(1, 5):  # the subscription may take a moment
+        frame = client.frame(stamp=begin + n * 10**8)
+        assert not client.exchange(frame).detections
+        status = client.wait_for_status(state='coasting', id='seen')
+        assert (status.level, status.message) == (DiagnosticStatus.WARN, 'coasting')
+    client.wait_until(lambda: any(p.header == frame.header for p in predictions), 'a prediction')
+    assert predictions[-1].id == 'seen' and near(box_of(predictions[-1]))
+    predictions.clear()
+    assert not client.exchange(client.frame(stamp=begin + 6 * 10**8)).detections
+    client.wait_for_status(state='lost', id='seen')
+    client.spin_for(0.2)
+    assert predictions == [] and client.singles == []
+    client.node.destroy_subscription(topic)
 
 
 def test_a_camera_that_falls_silent_is_told_and_forgiven(client: Client) -> None:
@@ -385,7 +413,7 @@ def test_the_declared_parameters_are_those_of_the_table(client: Client) -> None:
         ranges = [*descriptor.integer_range, *descriptor.floating_point_range]
         assert [(r.from_value, r.to_value) for r in ranges] == (
             [] if spec.low is None else [(spec.low, spec.high)])
-    given = {'score_lost': 0.0, 'score_recover': 0.0, 'image_timeout': 0.5,
+    given = {'score_lost': 0.0, 'score_recover': 0.0, 'image_timeout': 0.5, 'coast_seconds': 0.0,
              'debug_image.max_rate': 1000.0}
     for spec, value in zip(SPECS, client.values(names)):
         found = parameter_value_to_python(value)

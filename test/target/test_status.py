@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lorat_ros.target.status import TargetState, TargetStatus
 
-IDLE, TRACKING, LOST = TargetState.IDLE, TargetState.TRACKING, TargetState.LOST
+IDLE, TRACKING, COASTING, LOST = (TargetState.IDLE, TargetState.TRACKING, TargetState.COASTING,
+                                  TargetState.LOST)
 SCORES = st.floats(0.0, 1.0) | st.just(math.nan)
 THRESHOLDS = st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)).map(sorted)
 
@@ -25,6 +26,35 @@ def test_frame_by_frame(scores: list, states: list) -> None:
     status = TargetStatus(0.3, 0.6)
     status.start()
     assert [status.observe(score) for score in scores] == states
+
+
+@pytest.mark.parametrize(('frames', 'states'), [
+    # (score, seconds since the frame before)
+    ([(0.9, 0.1), (0.1, 0.1), (0.1, 0.1), (0.1, 0.2), (0.1, 0.1), (0.9, 0.1)],
+     [TRACKING, COASTING, COASTING, COASTING, LOST, TRACKING]),
+    ([(0.1, 0.3), (0.9, 0.3), (0.1, 0.3), (0.5, 0.1)],  # seen again: time begins anew
+     [COASTING, TRACKING, COASTING, COASTING]),
+    ([(0.1, 0.6), (0.1, 0.0)], [LOST, LOST]),  # one gap that is long enough
+    ([(0.1, 0.1), (0.5, 0.5), (0.1, 0.0), (0.59, 0.0)], [COASTING, LOST, LOST, LOST]),
+], ids=['in time', 'twice', 'a gap', 'lost does not coast'])
+def test_time_decides_between_coasting_and_lost(frames: list, states: list) -> None:
+    status = TargetStatus(0.3, 0.6, coast_seconds=0.5)
+    status.start()
+    assert [status.observe(score, seconds=seconds) for score, seconds in frames] == states
+
+
+@given(st.lists(st.tuples(SCORES, st.floats(0.0, 2.0)), max_size=30), st.floats(0.0, 3.0))
+def test_coasting_ends_in_time_and_never_comes_after_lost(frames: list, coast: float) -> None:
+    status = TargetStatus(0.3, 0.6, coast)
+    before, unseen = status.start(), 0.0
+    for score, seconds in frames:
+        state = status.observe(score, seconds=seconds)
+        unseen = 0.0 if state is TRACKING else unseen + seconds
+        assert status.unseen == unseen
+        assert state is not COASTING or unseen < coast
+        assert (before, state) != (LOST, COASTING)
+        assert state is not LOST or before is LOST or unseen >= coast
+        before = state
 
 
 def test_without_a_target_no_score_changes_anything() -> None:
@@ -58,7 +88,7 @@ def test_thresholds_that_do_not_fit_are_refused_and_the_old_ones_stay(thresholds
 
 
 def test_states_read_as_words() -> None:
-    assert [f'{state}' for state in TargetState] == ['idle', 'tracking', 'lost']
+    assert [f'{state}' for state in TargetState] == ['idle', 'tracking', 'coasting', 'lost']
 
 
 @given(THRESHOLDS, st.lists(SCORES, max_size=30))

@@ -119,6 +119,64 @@ def test_new_thresholds_count_from_the_next_frame() -> None:
     assert target.step(IMAGE).state is TargetState.LOST
 
 
+def coasting_target(*answers: object) -> Target:
+    return Target(ScriptedTracker(answers), TargetStatus(0.3, 0.6, coast_seconds=0.5))
+
+
+def test_a_coasting_target_is_predicted_and_never_measured() -> None:
+    """It moves by 5 pixels a frame at 10 frames per second, and goes on to do so."""
+    seen = [((10.0 + 5 * n, 20.0, 30.0, 40.0), 0.9) for n in range(1, 11)]
+    unseen = [((150.0, 50.0, 30.0, 40.0), 0.1)] * 6
+    target = coasting_target(*seen, *unseen)
+    target.start(IMAGE, BOX)
+    steps = [target.step(IMAGE, 0.1) for _ in range(16)]
+    assert [step.state.value for step in steps] == (
+        ['tracking'] * 10 + ['coasting'] * 4 + ['lost'] * 2)
+    assert all((step.box is None) == (step.state is not TargetState.TRACKING) for step in steps)
+    for step, n in zip(steps, range(1, 17)):
+        assert (step.prediction is None) == (step.state is not TargetState.COASTING)
+        if step.prediction:
+            assert step.prediction == pytest.approx((10.0 + 5 * n, 20.0, 30.0, 40.0), abs=1.5)
+
+
+def test_a_target_that_coasts_out_of_the_image_is_not_predicted_there() -> None:
+    seen = [((10.0 + 40 * n, 20.0, 30.0, 40.0), 0.9) for n in range(1, 5)]
+    target = coasting_target(*seen, *[(BOX, 0.1)] * 3)
+    target.start(IMAGE, BOX)
+    steps = [target.step(IMAGE, 0.1) for _ in range(7)][4:]
+    assert {step.state for step in steps} == {TargetState.COASTING}
+    assert [step.prediction is None for step in steps] == [True, True, True]
+
+
+def test_after_a_loss_it_is_not_known_how_it_moved_meanwhile() -> None:
+    there = (150.0, 20.0, 30.0, 40.0)
+    target = coasting_target(*[((10.0 + 5 * n, 20.0, 30.0, 40.0), 0.9) for n in range(5)],
+                             (BOX, 0.1), (there, 0.9), (there, 0.1))
+    target.start(IMAGE, BOX)
+    for _ in range(5):
+        target.step(IMAGE, 0.1)
+    assert target.step(IMAGE, 0.9).state is TargetState.LOST
+    assert target.step(IMAGE, 0.1).box == there
+    assert target.step(IMAGE, 0.1).prediction == pytest.approx(there)
+
+
+def test_a_box_of_absurd_size_is_not_believed_however_sure_the_tracker_is() -> None:
+    small, huge = (20.0, 30.0, 10.0, 12.0), (0.0, 0.0, 110.0, 95.0)
+    target = coasting_target((small, 0.9), (huge, 1.0), (small, 0.9))
+    target.start(IMAGE, BOX)
+    steps = [target.step(IMAGE, 0.03) for _ in range(3)]
+    assert [step.state.value for step in steps] == ['tracking', 'coasting', 'tracking']
+
+
+def test_the_time_to_coast_can_be_changed() -> None:
+    target = coasting_target((BOX, 0.1), (BOX, 0.1))
+    target.start(IMAGE, BOX)
+    target.set_coast_seconds(5.0)
+    assert target.step(IMAGE, 1.0).state is TargetState.COASTING
+    target.set_coast_seconds(0.0)
+    assert target.step(IMAGE, 0.0).state is TargetState.LOST
+
+
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
 
