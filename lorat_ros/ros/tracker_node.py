@@ -19,6 +19,7 @@ from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import Detection2D
 
 from lorat_ros.engines.session import ENGINE_NAMES
+from lorat_ros.ros.bearing import BearingPublishers
 from lorat_ros.ros.debug_view import DebugView
 from lorat_ros.ros.eyes import Eyes
 from lorat_ros.ros.health import Health
@@ -51,6 +52,7 @@ class TrackerNode(LifecycleNode):
         self._tracker: Optional[Tracker] = None
         self._pipeline: Optional[Pipeline] = None
         self._detections: Optional[DetectionPublishers] = None
+        self._bearing: Optional[BearingPublishers] = None
         self._debug_view: Optional[DebugView] = None
         self._eyes: Optional[Eyes] = None
         self._health = Health()
@@ -143,6 +145,7 @@ class TrackerNode(LifecycleNode):
         target = Target(self._tracker, TargetStatus(*self._thresholds({}),
                                                     self._settings['coast_seconds']))
         self._detections = DetectionPublishers(self)
+        self._bearing = BearingPublishers(self, self._settings)
         self._debug_view = DebugView(self, self._settings, self._health)
         frames = FrameBuffer(self._settings['frame_buffer_seconds'],
                              self._settings['frame_buffer_megabytes'] * 1_000_000)
@@ -155,10 +158,11 @@ class TrackerNode(LifecycleNode):
             f'(options: {", ".join(ENGINE_NAMES)}); set parameter engine to choose')
 
     def _release(self) -> None:
-        for part in (self._detections, self._debug_view, self._tracker):
+        for part in (self._detections, self._bearing, self._debug_view, self._tracker):
             if part is not None:
                 part.close()
-        self._detections = self._debug_view = self._tracker = self._pipeline = None
+        self._detections = self._bearing = self._debug_view = None
+        self._tracker = self._pipeline = None
 
     def _close_eyes(self) -> None:
         if self._eyes is not None:
@@ -182,6 +186,7 @@ class TrackerNode(LifecycleNode):
         self._detections.publish(header, step, self._settings['class_id'])
 
     def _after_publishing(self, image: np.ndarray, header: Header, step: TargetStep) -> None:
+        self._bearing.publish(header, step.box, image.shape[1::-1])
         self._report(only_news=True)
         self._debug_view.show(image, header, step)
 
