@@ -59,6 +59,8 @@ setup(
         'train': ['torch>=2.6', 'onnx>=1.16', 'onnx_ir', 'onnxscript', 'matplotlib',
                   'pyyaml', 'rosbags>=0.11'],
         'vot': ['vot-trax>=4.0'],
+        # LGPL-3: loaded at run time, and only by mavlink_camera_node.
+        'mavlink': ['pymavlink>=2.4.40', 'pyserial>=3.5'],
         'test': ['pytest>=7,<8.4', 'pytest-timeout', 'hypothesis', 'got10k', 'six'],
     },
     zip_safe=False,
@@ -66,6 +68,7 @@ setup(
         'console_scripts': [
             f'follow_node = {PACKAGE}.ros.follow_node:main',
             f'lorat = {PACKAGE}.tools.cli:main',
+            f'mavlink_camera_node = {PACKAGE}.ros.mavlink_camera_node:main',
             f'recorder = {PACKAGE}.ros.recorder:main',
             f'tracker_node = {PACKAGE}.ros.tracker_node:main',
             f'video_publisher = {PACKAGE}.ros.video_publisher:main',

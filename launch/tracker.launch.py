@@ -23,6 +23,9 @@ ARGUMENTS = (
     DeclareLaunchArgument('image', default_value='image',
                           description="topic of the camera's images (sensor_msgs/Image); with "
                           'image_transport compressed its sibling <image>/compressed is taken'),
+    DeclareLaunchArgument('camera_info', default_value='camera_info',
+                          description="topic of the camera's calibration "
+                          '(sensor_msgs/CameraInfo); tracking works without it'),
     DeclareLaunchArgument('image_transport', default_value='',
                           description='raw or compressed' + FROM_FILE),
     DeclareLaunchArgument('params_file', default_value=str(CONFIG / 'tracker.yaml'),
@@ -42,6 +45,10 @@ ARGUMENTS = (
                           description='false: wait for lifecycle transitions' + FROM_FILE),
     DeclareLaunchArgument('rviz', default_value='false',
                           description='true: show the debug image in RViz'),
+    DeclareLaunchArgument('mavlink_url', default_value='',
+                          description='be a MAVLink camera for ground stations too: '
+                          'udpin:HOST:PORT, udpout:HOST:PORT, tcp:HOST:PORT or a serial device; '
+                          'more settings in mavlink_camera.launch.py (empty: do not)'),
     DeclareLaunchArgument('log_level', default_value='info',
                           description='debug, info, warn, error or fatal'),
 )
@@ -76,7 +83,23 @@ def tracker(context: LaunchContext) -> list[Node]:
         package='lorat_ros', executable='tracker_node', output='screen', emulate_tty=True,
         namespace=LaunchConfiguration('namespace'), name=LaunchConfiguration('node_name'),
         parameters=[LaunchConfiguration('params_file'), given],
-        remappings=[('image', LaunchConfiguration('image'))],
+        remappings=[(name, LaunchConfiguration(name)) for name in ('image', 'camera_info')],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')])]
+
+
+def mavlink_camera(context: LaunchContext) -> list[Node]:
+    """Return the node that speaks to ground stations, if a URL was given."""
+    if not LaunchConfiguration('mavlink_url').perform(context):
+        return []
+    transport = LaunchConfiguration('image_transport').perform(context)
+    return [Node(
+        package='lorat_ros', executable='mavlink_camera_node', output='screen', emulate_tty=True,
+        namespace=LaunchConfiguration('namespace'), name='mavlink_camera',
+        parameters=[{
+            'url': ParameterValue(LaunchConfiguration('mavlink_url'), value_type=str),
+            'tracker': ParameterValue(LaunchConfiguration('node_name'), value_type=str),
+            **({'image_transport': transport} if transport else {})}],
+        remappings=[(name, LaunchConfiguration(name)) for name in ('image', 'camera_info')],
         ros_arguments=['--log-level', LaunchConfiguration('log_level')])]
 
 
@@ -87,6 +110,7 @@ def generate_launch_description() -> LaunchDescription:
         *ARGUMENTS,
         *large_image_transport(),
         OpaqueFunction(function=tracker),
+        OpaqueFunction(function=mavlink_camera),
         Node(package='rviz2', executable='rviz2', output='log',
              namespace=LaunchConfiguration('namespace'),
              arguments=['-d', str(CONFIG / 'tracker.rviz')],

@@ -19,8 +19,9 @@ from support.graph import Client
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILE, CONFIG = ROOT / 'launch' / 'tracker.launch.py', ROOT / 'config'
-ARGUMENTS = {'image', 'image_transport', 'params_file', 'model', 'engine', 'namespace',
-             'node_name', 'use_sim_time', 'autostart', 'rviz', 'log_level'}
+ARGUMENTS = {'image', 'camera_info', 'image_transport', 'params_file', 'model', 'engine',
+             'namespace', 'node_name', 'use_sim_time', 'autostart', 'rviz', 'mavlink_url',
+             'log_level'}
 needs_launch = pytest.mark.skipif(
     importlib.util.find_spec('launch_ros') is None,
     reason='launch_ros is on no package registry: this runs where ROS 2 is installed')

@@ -1,0 +1,166 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A ground station points at a target: MAVLink in, real nodes in processes, MAVLink out."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('pymavlink', reason='pymavlink is an optional extra: pip install pymavlink')
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from lorat_ros.boxes import iou_xywh
+from lorat_ros.mavlink.dialect import Command, Result, Tracking
+from lorat_ros.ros.image_watch import image_size
+from lorat_ros.ros.mavlink_camera_node import SPECS
+from lorat_ros.ros.messages import box_of, nanoseconds
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from support.graph import HEIGHT, picture, TARGET, WIDTH
+from support.ground_station import free_port, GroundStation, INFORMATION, STATUS
+from support.listener import Listener
+from vision_msgs.msg import Detection2D
+
+X, Y, W, H = TARGET
+NARROW, LOW = 200, 160
+OPTIONS = '--ros-args', '-p', 'rate:=15.0', '-p', 'loop:=true'
+
+
+def clip(folder: Path, width: int, height: int) -> Path:
+    """A camera that stands still, with the target at TARGET."""
+    folder.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(folder / f'{number}.png'), picture(width, height))
+    return folder
+
+
+def corners(width: int, height: int) -> tuple[float, ...]:
+    """TARGET in shares of an image."""
+    return X / width, Y / height, (X + W) / width, (Y + H) / height
+
+
+class Operator(Listener):
+    """Sees what the tracker is asked for, and activates it."""
+
+    def __init__(self) -> None:
+        """Listen, and wait until all that is said will be heard."""
+        super().__init__()
+        self.boxes = self.listen(Detection2D, '/lorat_tracker/init_box')
+        self._client = self.node.create_client(ChangeState, '/lorat_tracker/change_state')
+        assert self.spin_until(lambda: self.node.count_publishers('/lorat_tracker/init_box'))
+
+    def activate(self) -> None:
+        """Configure and activate the tracker."""
+        assert self.spin_until(self._client.service_is_ready)
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            future = self._client.call_async(
+                ChangeState.Request(transition=Transition(id=transition)))
+            assert self.spin_until(future.done) and future.result().success
+        self.spin(0.3)
+
+
+def kind(wanted: Tracking) -> Callable:
+    return lambda status: status.tracking_status == wanted
+
+
+def box_in(status: object, width: int, height: int) -> tuple[float, ...]:
+    """The rectangle of a status in pixels, x, y, w, h."""
+    left, top = status.rec_top_x * width, status.rec_top_y * height
+    return left, top, status.rec_bottom_x * width - left, status.rec_bottom_y * height - top
+
+
+def overlap(status: object, width: int, height: int) -> float:
+    """How well a status says where the target is."""
+    return float(iou_xywh(np.array(box_in(status, width, height)), np.array(TARGET)))
+
+
+def wait_for_size(station: GroundStation, width: int, height: int) -> None:
+    """Until the camera knows how large its images are."""
+    station.wait_for(INFORMATION, lambda info: (info.resolution_h, info.resolution_v) == (
+        width, height), lambda: station.command(Command.REQUEST_MESSAGE, 259.0))
+
+
+def test_from_the_operators_rectangle_to_the_status_and_back_to_idle(
+        node_process: Callable, tmp_path: Path) -> None:
+    port = free_port()
+    station = GroundStation(f'udpin:127.0.0.1:{port}')
+    node_process('mavlink_camera_node', '--ros-args', '-p', f'url:=udpout:127.0.0.1:{port}')
+    tracker = node_process('tracker_node', '--ros-args', '-p', 'score_lost:=0.0',
+                           '-p', 'score_recover:=0.0', '-p', 'autostart:=false')
+    station.wait_for('HEARTBEAT')
+    assert station.command(Command.SET_MESSAGE_INTERVAL, 275.0, 5e4) == Result.ACCEPTED
+    station.wait_for(STATUS, kind(Tracking.IDLE))
+    where = corners(WIDTH, HEIGHT)
+    rectangle = Command.CAMERA_TRACK_RECTANGLE
+    with Operator() as operator:
+        assert station.command(rectangle, *where) == Result.TEMPORARILY_REJECTED
+        operator.activate()
+        assert station.command(rectangle, *where) == Result.TEMPORARILY_REJECTED
+        texts = ' '.join(message.text for message in station.all('STATUSTEXT'))
+        assert 'the tracker is unconfigured, not active' in texts
+        assert 'no image yet, so its size is not known' in texts
+
+        stamps = tmp_path / 'stamps'
+        camera = node_process('video_publisher', *OPTIONS, '-p', f'stamps_file:={stamps}',
+                              '-p', f'path:={clip(tmp_path / "wide", WIDTH, HEIGHT)}')
+        wait_for_size(station, WIDTH, HEIGHT)  # from the images
+        assert station.command(rectangle, 0.5, 0.5, 0.4, 0.6) == Result.DENIED
+        assert station.command(rectangle, *where) == Result.ACCEPTED
+        assert operator.spin_until(lambda: operator.boxes)
+    [box] = operator.boxes
+    assert box_of(box) == pytest.approx(TARGET, abs=1e-3)
+    published = [int(line.split()[1]) for line in stamps.read_text().splitlines()]
+    assert nanoseconds(box.header.stamp) in published  # the frame that the operator saw
+    status = station.wait_for(STATUS, kind(Tracking.ACTIVE))
+    assert overlap(status, WIDTH, HEIGHT) > 0.5
+    assert station.command(Command.CAMERA_STOP_TRACKING) == Result.ACCEPTED
+    assert np.isnan(station.wait_for(STATUS, kind(Tracking.IDLE)).rec_top_x)
+
+    # Another camera in its place, of another size, which camera_info tells.
+    assert camera.stop() == 0
+    node_process('video_publisher', *OPTIONS, '-p', 'horizontal_fov:=60.0',
+                 '-p', f'path:={clip(tmp_path / "narrow", NARROW, LOW)}')
+    wait_for_size(station, NARROW, LOW)
+    assert station.command(rectangle, *corners(NARROW, LOW)) == Result.ACCEPTED
+    status = station.wait_for(STATUS, kind(Tracking.ACTIVE))
+    assert overlap(status, NARROW, LOW) > 0.5
+
+    assert tracker.stop() == 0
+    assert np.isnan(station.wait_for(STATUS, kind(Tracking.ERROR)).rec_top_x)  # no old box
+    station.close()
+
+
+def test_a_url_that_is_none_ends_it_with_one_line(node_process: Callable) -> None:
+    node = node_process('mavlink_camera_node', '--ros-args', '-p', 'url:=nowhere',
+                        exit_codes=(1,))
+    assert node.wait(30) == 1
+    assert "parameter url: url 'nowhere' is no link, expected udpin:HOST:PORT" in node.output
+    assert 'Traceback' not in node.output
+
+
+@pytest.mark.parametrize('ids', [[], [300], [-1], [0, 256]])
+def test_system_ids_that_are_none_are_refused(ids: list[int]) -> None:
+    spec = next(spec for spec in SPECS if spec.name == 'allowed_system_ids')
+    parameter = Parameter(spec.name, Parameter.Type.INTEGER_ARRAY, ids)
+    assert 'expected integer array: numbers from 1 to 255, or [0] for all' in \
+        spec.complaint(parameter)
+
+
+def test_the_size_of_a_region_and_of_binned_images_is_that_of_the_image() -> None:
+    info = CameraInfo(width=1920, height=1080)
+    assert image_size(info) == (1920, 1080)
+    info.binning_x = info.binning_y = 2
+    assert image_size(info) == (960, 540)
+    info.roi = RegionOfInterest(x_offset=100, y_offset=50, width=800, height=600)
+    assert image_size(info) == (400, 300)
+
+
+def test_every_parameter_is_in_the_documentation(repository: Path) -> None:
+    page = (repository / 'docs' / 'mavlink.md').read_text()
+    missing = [spec.name for spec in SPECS if f'`{spec.name}`' not in page]
+    assert not missing
