@@ -25,6 +25,8 @@ COMMANDS = MappingProxyType({
     'import': ('lorat_ros.tools.import_checkpoint',
                "make a model of a published tracker's checkpoint"),
     'demo': ('lorat_ros.tools.demo', 'watch a real ROS 2 graph follow a target'),
+    'simulate': ('lorat_ros.tools.simulate',
+                 'fly a simulated drone after a target, in closed loop'),
     'data': ('lorat_ros.tools.data', 'make training data of recordings and data sets'),
     'train': ('lorat_ros.tools.train', 'train a model from images and clips'),
 })

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-REAL_GRAPH = ('test/ros/', 'test/tools/test_demo.py')      # start nodes and mind the clock
+REAL_GRAPH = ('test/ros/', 'test/tools/test_demo.py',
+              'test/tools/test_simulate.py')               # start nodes and mind the clock
 
 
 def uses_the_graph(nodeid: str) -> bool:
