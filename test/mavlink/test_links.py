@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
 import time
 
 import pytest
+from lorat_ros.mavlink.dialect import load_dialect, MavlinkMissingError
 from lorat_ros.mavlink.links import Link, make_link
 
 
@@ -35,12 +38,14 @@ def received(link: Link, wanted: bytes) -> bytes:
 
 def test_a_port_that_is_taken_is_waited_for() -> None:
     said: list[str] = []
-    first = make_link('udpin:127.0.0.1:14999', said.append)
-    second = make_link('udpin:127.0.0.1:14999', said.append)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(('127.0.0.1', 0))
+        url = f'udpin:127.0.0.1:{probe.getsockname()[1]}'
+    first, second = make_link(url, said.append), make_link(url, said.append)
     first.wait(0.0)
     second.wait(0.0)
     assert first.is_open and not second.is_open
-    assert 'udpin:127.0.0.1:14999 is lost: ' in said[0] and 'in use' in said[0]
+    assert f'{url} is lost: ' in said[0] and 'in use' in said[0]
     first.close()
     deadline = time.monotonic() + 10
     while not second.is_open and time.monotonic() < deadline:
@@ -76,3 +81,10 @@ def test_a_serial_line_that_was_unplugged_is_opened_again(tmp_path) -> None:
         assert not link.is_open
     assert sum('is open again' in text for text in said) == 2
     link.close()
+
+
+def test_without_pymavlink_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ('pymavlink', 'pymavlink.dialects', 'pymavlink.dialects.v20'):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MavlinkMissingError, match='install it with `pip install pymavlink`'):
+        load_dialect()

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-EXECUTABLES = {'follow_node', 'lorat', 'recorder', 'tracker_node', 'video_publisher'}
+EXECUTABLES = {'follow_node', 'lorat', 'mavlink_camera_node', 'recorder', 'tracker_node',
+               'video_publisher'}
 NOT_SOURCES = shutil.ignore_patterns('.*', 'build', 'install', 'log', 'demo', 'dist', 'docs',
                                      'test', 'underlay', '__pycache__', '*.egg-info')
 REPORT = """
