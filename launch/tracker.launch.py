@@ -44,7 +44,7 @@ ARGUMENTS = (
     DeclareLaunchArgument('autostart', default_value='',
                           description='false: wait for lifecycle transitions' + FROM_FILE),
     DeclareLaunchArgument('rviz', default_value='false',
-                          description='true: show the debug image in RViz'),
+                          description='true: show the debug image and the ray to the target in RViz'),
     DeclareLaunchArgument('mavlink_url', default_value='',
                           description='be a MAVLink camera for ground stations too: '
                           'udpin:HOST:PORT, udpout:HOST:PORT, tcp:HOST:PORT or a serial device; '
@@ -105,7 +105,8 @@ def mavlink_camera(context: LaunchContext) -> list[Node]:
 
 def generate_launch_description() -> LaunchDescription:
     """Return the tracker, and RViz if asked for."""
-    debug_image = [LaunchConfiguration('node_name'), '/debug_image']
+    debug_image, marker = ([LaunchConfiguration('node_name'), topic]
+                           for topic in ('/debug_image', '/marker'))
     return LaunchDescription([
         *ARGUMENTS,
         *large_image_transport(),
@@ -114,6 +115,7 @@ def generate_launch_description() -> LaunchDescription:
         Node(package='rviz2', executable='rviz2', output='log',
              namespace=LaunchConfiguration('namespace'),
              arguments=['-d', str(CONFIG / 'tracker.rviz')],
-             remappings=[('/lorat_tracker/debug_image', debug_image)],
+             remappings=[('/lorat_tracker/debug_image', debug_image),
+                         ('/lorat_tracker/marker', marker)],
              condition=IfCondition(LaunchConfiguration('rviz'))),
     ])

@@ -84,11 +84,14 @@ def test_the_profile_makes_room_for_images() -> None:
     assert texts['useBuiltinTransports'] == 'false'
 
 
-def test_rviz_shows_the_debug_image_of_the_default_name() -> None:
+def test_rviz_shows_the_debug_image_and_the_ray_of_the_default_name() -> None:
     config = yaml.safe_load((CONFIG / 'tracker.rviz').read_text())
-    [display] = config['Visualization Manager']['Displays']
-    assert display['Class'] == 'rviz_default_plugins/Image'
-    assert display['Topic']['Value'] == '/lorat_tracker/debug_image'
+    shown = {display['Class']: display.get('Topic', {}).get('Value')
+             for display in config['Visualization Manager']['Displays']}
+    assert shown['rviz_default_plugins/Image'] == '/lorat_tracker/debug_image'
+    assert shown['rviz_default_plugins/Marker'] == '/lorat_tracker/marker'
+    launch = LAUNCH_FILE.read_text()  # which follows a node of another name
+    assert all(f"('{topic}', " in launch for topic in shown.values() if topic)
 
 
 @needs_launch
