@@ -45,6 +45,12 @@ def box_of(detection: Detection2D) -> Box:
     return (point.x - bbox.size_x / 2, point.y - bbox.size_y / 2, bbox.size_x, bbox.size_y)
 
 
+def score_of(detection: Detection2D) -> float:
+    """Return the best score of a detection's hypotheses; 0.0 without one, or if it is nan."""
+    scores = [result.hypothesis.score for result in detection.results]
+    return max((score for score in scores if score == score), default=0.0)
+
+
 def point_of(centre: Any) -> Any:
     """Return what holds x and y of a bounding box's centre, in either layout of vision_msgs."""
     return getattr(centre, 'position', centre)

@@ -166,6 +166,14 @@ SPECS = (
          'How long a target that is not seen any more is coasting (~/prediction says where it '
          'should be) before it is lost; 0.0 = lost at once.',
          Settable.ALWAYS, low=0.0, high=60.0),
+    Spec('reacquire', 'search',
+         'Where a target that is not seen is looked for besides where the tracker looks: off; '
+         'search = everywhere in the image, nearest first; candidates = where ~/candidates says.',
+         Settable.ALWAYS, choices=('off', 'search', 'candidates')),
+    Spec('init_point_size', 0.0,
+         'Sides in pixels of the box around a click on ~/init_point; 0.0 = two clicks give two '
+         'opposite corners.',
+         Settable.ALWAYS, low=0.0, high=16384.0),
     Spec('frame_buffer_seconds', 2.0,
          'How far back images are kept, so that a stamped box on ~/init_box starts on the very '
          'image it was drawn on; 0.0 = not at all.',
@@ -210,6 +218,10 @@ class Parameters:
     def __getitem__(self, name: str) -> Any:
         return self._node.get_parameter(name).value
 
+    def as_meant(self, changes: Iterable[Parameter]) -> list[Parameter]:
+        """Take a bare `off`, which YAML reads as false, for the word where a parameter has it."""
+        return [_as_meant(self._specs.get(parameter.name), parameter) for parameter in changes]
+
     def complaint(self, changes: Iterable[Parameter], unconfigured: bool) -> str:
         """Why these values may not be set now, in our own words; empty if they may."""
         for parameter in changes:
@@ -225,9 +237,18 @@ class Parameters:
         return ''
 
 
+def _as_meant(spec: Optional[Spec], parameter: Parameter) -> Parameter:
+    if spec is not None and parameter.value is False and 'off' in spec.choices:
+        return Parameter(parameter.name, value='off')
+    return parameter
+
+
 def _declare(node: Node, spec: Spec) -> None:
     # Without type and range at first: a bad override is then ours to explain, not rclpy's.
     node.declare_parameter(spec.name, spec.start, ParameterDescriptor(dynamic_typing=True))
+    given = node.get_parameter(spec.name)
+    if _as_meant(spec, given) is not given:
+        node.set_parameters([_as_meant(spec, given)])
     complaint = spec.complaint(node.get_parameter(spec.name))
     if complaint:
         raise ParameterError(complaint)

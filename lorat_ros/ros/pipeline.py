@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 from std_msgs.msg import Header
 
-from lorat_ros.boxes import BoxError, check_box
+from lorat_ros.boxes import Box, BoxError, check_box
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import ImageError, to_bgr
 from lorat_ros.ros.init_request import InitRequest
@@ -107,10 +107,21 @@ class Pipeline:
         with self._lock:
             self._target.set_thresholds(score_lost, score_recover)
 
-    def set_coast_seconds(self, coast_seconds: float) -> None:
-        """Change how long a target that is not seen is coasting before it is lost."""
+    def set_habits(self, coast_seconds: float, reacquire: str) -> None:
+        """Change how long a target that is not seen is coasting, and how it is looked for."""
         with self._lock:
             self._target.set_coast_seconds(coast_seconds)
+            self._target.set_reacquire(reacquire)
+
+    def offer(self, boxes: Sequence[Box]) -> None:
+        """Take in where a detector sees something, best first, to find a lost target again."""
+        with self._lock:
+            self._target.offer(boxes)
+
+    def tell(self, init: str) -> None:
+        """Say something of the present wish for a target."""
+        with self._lock:
+            self._say(init=init)
 
     def enable(self, enabled: bool) -> None:
         """Pause or go on; nothing is published while paused."""

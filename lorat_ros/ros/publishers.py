@@ -64,7 +64,8 @@ class StatusReport:
 
     ``silence`` says what has been missing for ``silent_for`` seconds, so that ``state`` is not of
     the present; otherwise it is empty. ``frame_age`` are the seconds since the last frame was
-    processed, None if none was.
+    processed, None if none was. ``returned`` is how often the target was lost and found again, and
+    ``returned_by`` what found it last.
     """
 
     state: TargetState
@@ -78,12 +79,14 @@ class StatusReport:
     silence: str = ''
     silent_for: float = 0.0
     frame_age: Optional[float] = None
+    returned: int = 0
+    returned_by: str = ''
 
     @property
     def news(self) -> tuple:
         """Everything that, when it changes, is said at once."""
         return (self.state, self.target_id, self.init, self.enabled, self.lifecycle, self.fault,
-                self.silence)
+                self.silence, self.returned)
 
     @property
     def level(self) -> bytes:
@@ -135,5 +138,6 @@ class StatusPublisher:
         return diagnostic_status(name, report.level, report.message, {
             'state': report.state.value, 'id': report.target_id, 'score': f'{report.score:.4f}',
             'age': f'{report.age:.2f}', 'frame_age': frame_age, 'init': report.init,
-            'enabled': str(report.enabled).lower(), 'lifecycle': report.lifecycle,
+            'reacquired': f'{report.returned}, last by {report.returned_by}' if report.returned
+            else '0', 'enabled': str(report.enabled).lower(), 'lifecycle': report.lifecycle,
             'fault': report.fault})

@@ -16,7 +16,6 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
-from vision_msgs.msg import Detection2D
 
 from lorat_ros.engines.session import ENGINE_NAMES
 from lorat_ros.ros.bearing import BearingPublishers
@@ -25,11 +24,12 @@ from lorat_ros.ros.eyes import Eyes
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.malloc import keep_image_memory
-from lorat_ros.ros.messages import box_of, diagnostic_array, nanoseconds
+from lorat_ros.ros.messages import diagnostic_array
 from lorat_ros.ros.parameters import FROM_MODEL, NO_BOX, Parameters
 from lorat_ros.ros.pipeline import NO_INIT, Pipeline, Said
 from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, StatusReport
 from lorat_ros.ros.running import serve
+from lorat_ros.ros.wishes import Wishes
 from lorat_ros.target.frames import FrameBuffer
 from lorat_ros.target.status import TargetState, TargetStatus, thresholds_complaint
 from lorat_ros.target.target import Target, TargetStep
@@ -60,8 +60,9 @@ class TrackerNode(LifecycleNode):
         self._status = StatusPublisher(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics',
                                                   QoSProfile(depth=10))
-        self.create_subscription(Detection2D, '~/init_box', self._on_init_box,
-                                 QoSProfile(depth=1))
+        self._wishes = Wishes(self, self._settings,
+                              lambda: None if self._eyes is None else self._pipeline,
+                              self._refuse_wish, lambda: self._report(only_news=True))
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_service(SetBool, '~/enable', self._on_enable)
         # Steady: simulated time may stand still or jump back, health must not.
@@ -143,7 +144,8 @@ class TrackerNode(LifecycleNode):
             *(self._settings[name] for name in ('engine', 'threads', 'precision')),
             self._settings['engine_cache_dir'] or None)
         target = Target(self._tracker, TargetStatus(*self._thresholds({}),
-                                                    self._settings['coast_seconds']))
+                                                    self._settings['coast_seconds']),
+                        self._settings['reacquire'])
         self._detections = DetectionPublishers(self)
         self._bearing = BearingPublishers(self, self._settings)
         self._debug_view = DebugView(self, self._settings, self._health)
@@ -192,13 +194,8 @@ class TrackerNode(LifecycleNode):
 
     # -- what people ask for ------------------------------------------------------------------
 
-    def _on_init_box(self, message: Detection2D) -> None:
-        if self._eyes is None:
-            self._refusal = f'refused: the node is {self._lifecycle}, expected active: activate it'
-        else:
-            self._pipeline.request_init(InitRequest(
-                box_of(message), nanoseconds(message.header.stamp), message.id))
-        self._report(only_news=True)
+    def _refuse_wish(self) -> None:
+        self._refusal = f'refused: the node is {self._lifecycle}, expected active: activate it'
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._pipeline is not None
@@ -224,6 +221,7 @@ class TrackerNode(LifecycleNode):
         """Set parameters, or refuse with value, expectation and cure (rclpy's has no cure)."""
         if self._settings is None:  # rclpy's own, while the node is being made
             return super().set_parameters_atomically(parameter_list)
+        parameter_list = self._settings.as_meant(parameter_list)
         reason = self._settings.complaint(parameter_list, self._lifecycle == 'unconfigured')
         thresholds = None
         if not reason and self._pipeline is not None:
@@ -234,7 +232,8 @@ class TrackerNode(LifecycleNode):
         result = super().set_parameters_atomically(parameter_list)
         if result.successful and thresholds is not None:
             self._pipeline.set_thresholds(*thresholds)
-            self._pipeline.set_coast_seconds(self._settings['coast_seconds'])
+            self._pipeline.set_habits(self._settings['coast_seconds'],
+                                      self._settings['reacquire'])
         return result
 
     def _thresholds(self, changes: dict[str, Any]) -> tuple[float, float]:
@@ -281,6 +280,7 @@ class TrackerNode(LifecycleNode):
         return StatusReport(
             state=said.step.state if seeing else TargetState.IDLE, target_id=said.step.target_id,
             init=self._refusal if eyes is None else said.init, enabled=said.enabled,
+            returned=said.step.returned, returned_by=said.step.returned_by,
             lifecycle=lifecycle, fault=self._fault, score=said.step.score, age=said.age,
             silence=silence, silent_for=silent_for, frame_age=self._health.frame_age)
 

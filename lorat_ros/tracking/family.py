@@ -80,6 +80,13 @@ class Family(Protocol):
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
         """Read the outputs of that graph, and move on to where the target is."""
 
+    def around(self, box: Box) -> Family:
+        """
+        Make another one that looks for the same target around a box, as if it had been there.
+
+        Nothing that it is shown changes this one. Crop rule and memory are the same.
+        """
+
 
 def family_class(bundle: Bundle) -> type:
     """

@@ -3,6 +3,7 @@
 """FARTrack before and after its network: crops, templates of different age, words to boxes."""
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import numpy as np
@@ -143,6 +144,13 @@ class FarTrackFamily:
         self._newest += 1
         self._fresh[self._newest] = self._cut_template(image)
         return Answer(self._box, score_of(logits) if usable else 0.0, self._crop.window)
+
+    def around(self, box: Box) -> FarTrackFamily:
+        """Make another one that looks around a box; the templates it cuts are its own."""
+        other = copy.copy(self)
+        other._box, other._fresh = box, dict(self._fresh)
+        other._memory = self._memory.copy()
+        return other
 
     def _judge(self, outputs: Mapping[str, Value]) -> None:
         """Put the newest template's tokens into the memory, without those of lowest rank."""

@@ -3,6 +3,7 @@
 """Kestrel before and after its network: crops, template mask, window, penalties, smoothing."""
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -142,6 +143,13 @@ class KestrelFamily:
         self._rivals.follow([peak.box for peak in peaks], found if best >= SURE else None)
         self._move_on(found, best)
         return Answer(self._reported(found), best, self._plan.window)
+
+    def around(self, box: Box) -> KestrelFamily:
+        """Make another one that looks around a box; that the target is there is not known."""
+        other = copy.copy(self)
+        other._box, other._unsure = box, PATIENCE
+        other._usual_wh, other._rivals = self._usual_wh.copy(), copy.deepcopy(self._rivals)
+        return other
 
     def _peak(self, cell: tuple[int, int], score: np.ndarray, boxes: np.ndarray) -> Peak:
         x1, y1, x2, y2 = (boxes[:, cell[0], cell[1]] * self._sizes.search).tolist()

@@ -3,6 +3,7 @@
 """LiteTrack (Wei et al., ICRA 2024) before and after its network, as published."""
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 
@@ -96,3 +97,9 @@ class LiteTrackFamily:
             return Answer(self._state, 0.0, self._crop.window)
         self._state = clip_box(found, self._image_wh, self._margin)
         return Answer(self._state, confidence, self._crop.window)
+
+    def around(self, box: Box) -> LiteTrackFamily:
+        """Make another one that looks around a box."""
+        other = copy.copy(self)
+        other._state = box
+        return other

@@ -7,6 +7,7 @@ Boxes in here are x1, y1, x2, y2 in float64, continuous: pixel i covers [i, i + 
 """
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 
@@ -231,3 +232,10 @@ class LoratFamily:
         self._state = next_state(self._state, found)
         x1, y1, x2, y2 = found.tolist()
         return Answer((x1, y1, x2 - x1, y2 - y1), score, self._plan.window)
+
+    def around(self, box: Box) -> LoratFamily:
+        """Make another one that looks around a box."""
+        x, y, w, h = box
+        other = copy.copy(self)
+        other._state = np.array((x, y, x + w, y + h), np.float64)
+        return other

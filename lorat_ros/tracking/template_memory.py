@@ -76,6 +76,13 @@ class TemplateMemory:
     def __len__(self) -> int:
         return len(self._numbers)
 
+    def copy(self) -> TemplateMemory:
+        """Make another one of the same templates; what is added to one is not in the other."""
+        other = TemplateMemory(self.capacity)
+        other.stride, other._numbers = self.stride, list(self._numbers)
+        other._tokens = dict(self._tokens)
+        return other
+
     def add(self, number: int, tokens: np.ndarray, oldest: int) -> None:
         """
         Keep a template, if it is one of those to keep.

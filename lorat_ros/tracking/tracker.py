@@ -7,6 +7,7 @@ The same two calls serve the node, the command line, evaluation and anyone's scr
 """
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -104,6 +105,26 @@ class Tracker:
         timings = {'crop': 1e3 * (cropped - start), 'network': 1e3 * (searched - cropped),
                    'decode': 1e3 * (end - searched), 'total': 1e3 * (end - start)}
         return TrackResult(answer.box, answer.score, answer.search_window, timings)
+
+    def scout(self, box: Sequence[float]) -> Tracker:
+        """
+        Make a tracker of the same target that looks around a box from now on.
+
+        What the scout sees changes nothing here; ``follow`` takes over what it knows. It shares
+        the engine, so it must not be closed, nor used after this tracker is.
+
+        :param box: (x, y, w, h) in pixels, finite and of some size.
+        :raises RuntimeError: there is no target yet.
+        """
+        if self._family is None:
+            raise RuntimeError('scout() before init(): call init(image, (x, y, w, h)) first')
+        other = copy.copy(self)
+        other._family = self._family.around(tuple(float(value) for value in box))
+        return other
+
+    def follow(self, scout: Tracker) -> None:
+        """Go on from where a scout is, with what it knows; the scout is not to be used again."""
+        self._family = scout._family
 
     def reset(self) -> None:
         """Forget the target."""

@@ -10,19 +10,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from geometry_msgs.msg import Point
+from std_msgs.msg import Header
 from diagnostic_msgs.msg import DiagnosticStatus
 from lorat_ros.boxes import iou_xywh
 from lorat_ros.ros.images import to_bgr
-from lorat_ros.ros.messages import box_of
+from lorat_ros.ros.messages import box_of, detection_message
 from lorat_ros.ros.parameters import SPECS, Settable
 from rclpy.parameter import parameter_value_to_python
 from sensor_msgs.msg import CompressedImage, Image
-from vision_msgs.msg import Detection2D
+from vision_msgs.msg import Detection2D, Detection2DArray
 from support.graph import HEIGHT, TARGET, WIDTH, Client, picture, value_of
 
 NAME = '/house/lorat_tracker'
 # Every score is good enough: what the tests say must not hang on a model's taste.
-AS_STARTED = {'score_lost': 0.0, 'score_recover': 0.0, 'coast_seconds': 0.0, 'class_id': 'target',
+AS_STARTED = {'score_lost': 0.0, 'score_recover': 0.0, 'coast_seconds': 0.0, 'reacquire': 'off',
+              'init_point_size': 0.0, 'class_id': 'target',
               'debug_image.max_width': 0}
 
 
@@ -31,7 +34,8 @@ def process(module_node):
     return module_node(
         'tracker_node', '--ros-args', '-r', '__ns:=/house', '-r', 'image:=/camera',
         '-p', 'score_lost:=0.0', '-p', 'score_recover:=0.0', '-p', 'image_timeout:=0.5',
-        '-p', 'coast_seconds:=0.0', '-p', 'debug_image.max_rate:=1000.0')
+        '-p', 'coast_seconds:=0.0', '-p', 'reacquire:=off',
+        '-p', 'debug_image.max_rate:=1000.0')
 
 
 @pytest.fixture(scope='module')
@@ -276,6 +280,57 @@ def test_a_box_whose_frame_never_comes_is_refused(client: Client) -> None:
     client.wait_for_status(init='give the stamp of an image, or 0')
 
 
+def test_a_click_or_two_start_a_target(client: Client) -> None:
+    clicks = client.node.create_publisher(Point, f'{NAME}/init_point', 10)
+    client.wait_until(lambda: clicks.get_subscription_count(), 'clicks are heard')
+    x, y, w, h = TARGET
+    clicks.publish(Point(x=x + w, y=y))
+    client.wait_for_status(init='waiting for the opposite corner: the first is x 168.0 y 90.0')
+    clicks.publish(Point(x=math.nan, y=y))
+    client.wait_for_status(init='refused: click (nan, 90.0) is not finite')
+    clicks.publish(Point(x=x, y=y + h))
+    client.wait_for_status(init='waiting for a frame: box x 120.0 y 90.0 w 48.0 h 40.0')
+    [detection] = client.exchange(client.frame()).detections
+    assert box_of(detection) == pytest.approx(TARGET)
+    assert client.set_parameter('init_point_size', 40.0) == ''
+    clicks.publish(Point(x=x + w / 2, y=y + h / 2))
+    client.wait_for_status(init='waiting for a frame: box x 124.0 y 90.0 w 40.0 h 40.0')
+    assert client.exchange(client.frame()).detections[0].id != detection.id
+    client.node.destroy_publisher(clicks)
+
+
+@pytest.mark.parametrize('way', ['search', 'candidates'])
+def test_a_target_that_was_lost_is_found_elsewhere_under_its_id(client: Client, way: str) -> None:
+    """It jumps to the other end of the image, out of what the tracker looks at."""
+    boxes = client.node.create_publisher(Detection2DArray, f'{NAME}/candidates', 1)
+    client.wait_until(lambda: boxes.get_subscription_count(), 'candidates are heard')
+    assert client.set_parameters({'reacquire': way, 'score_recover': 0.5, 'score_lost': 0.35,
+                                  'coast_seconds': 0.2}) == ''
+    here, there = (np.zeros((480, 640, 3), np.uint8) + 90 for _ in range(2))
+    x, y, w, h = (int(v) for v in TARGET)
+    here[40:40 + h, 40:40 + w] = there[400:400 + h, 560:560 + w] = picture()[y:y + h, x:x + w]
+    client.send_box((40, 40, w, h), target_id='mine')
+    client.exchange(client.frame(here))
+    assert client.exchange(client.frame(here)).detections[0].id == 'mine'
+    offered = Detection2DArray()
+    for wrong in ((math.nan, 5.0, 9.0, 9.0), (0.0, 0.0, 0.0, 0.0)):
+        offered.detections.append(detection_message(Header(), wrong, 0.9, '', ''))
+    offered.detections.append(detection_message(Header(), (555.0, 395.0, 60.0, 50.0), 0.5, '',
+                                                'robot'))
+
+    def back() -> object:
+        boxes.publish(offered)
+        return client.exchange(client.frame(there)).detections
+    assert not client.exchange(client.frame(there)).detections
+    client.wait_for_status(state='lost', id='mine', reacquired='0')
+    [detection] = client.wait_until(back, 'it is found again')
+    assert detection.id == 'mine'
+    found = np.array(box_of(detection))
+    assert float(iou_xywh(found, np.array((560.0, 400.0, w, h)))) > 0.5
+    client.wait_for_status(state='tracking', id='mine', reacquired=f'1, last by {way}')
+    client.node.destroy_publisher(boxes)
+
+
 # -- images -----------------------------------------------------------------------------------
 
 def broken(client: Client, **changes: object) -> Image:
@@ -414,11 +469,18 @@ def test_the_declared_parameters_are_those_of_the_table(client: Client) -> None:
         assert [(r.from_value, r.to_value) for r in ranges] == (
             [] if spec.low is None else [(spec.low, spec.high)])
     given = {'score_lost': 0.0, 'score_recover': 0.0, 'image_timeout': 0.5, 'coast_seconds': 0.0,
-             'debug_image.max_rate': 1000.0}
+             'reacquire': 'off', 'debug_image.max_rate': 1000.0}
     for spec, value in zip(SPECS, client.values(names)):
         found = parameter_value_to_python(value)
         expected = given.get(spec.name, spec.default)
         assert (tuple(found) if isinstance(expected, tuple) else found) == expected
+
+
+def test_a_bare_off_that_yaml_reads_as_false_is_the_word(client: Client) -> None:
+    assert client.set_parameter('reacquire', 'search') == ''
+    assert client.set_parameter('reacquire', False) == ''
+    assert parameter_value_to_python(client.values(['reacquire'])[0]) == 'off'
+    assert 'expected string, one of off' in client.set_parameter('reacquire', True)
 
 
 def test_qos_overrides_are_parameters(client: Client) -> None:
