@@ -44,7 +44,8 @@ ARGUMENTS = (
     DeclareLaunchArgument('autostart', default_value='',
                           description='false: wait for lifecycle transitions' + FROM_FILE),
     DeclareLaunchArgument('rviz', default_value='false',
-                          description='true: show the debug image and the ray to the target in RViz'),
+                          description='true: show the debug image and the ray to the target in '
+                          'RViz'),
     DeclareLaunchArgument('mavlink_url', default_value='',
                           description='be a MAVLink camera for ground stations too: '
                           'udpin:HOST:PORT, udpout:HOST:PORT, tcp:HOST:PORT or a serial device; '
