@@ -12,15 +12,20 @@ import pytest
 
 pytest.importorskip('pymavlink', reason='pymavlink is an optional extra: pip install pymavlink')
 
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from lorat_ros.boxes import iou_xywh
 from lorat_ros.mavlink.dialect import Command, Result, Tracking
 from lorat_ros.ros.image_watch import image_size
 from lorat_ros.ros.mavlink_camera_node import SPECS
-from lorat_ros.ros.messages import box_of, nanoseconds
+from lorat_ros.ros.messages import (box_of, detection_message, diagnostic_array,
+                                    diagnostic_status, nanoseconds)
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from std_msgs.msg import Header
 from support.graph import HEIGHT, picture, TARGET, WIDTH
 from support.ground_station import free_port, GroundStation, INFORMATION, STATUS
 from support.listener import Listener
@@ -132,6 +137,57 @@ def test_from_the_operators_rectangle_to_the_status_and_back_to_idle(
 
     assert tracker.stop() == 0
     assert np.isnan(station.wait_for(STATUS, kind(Tracking.ERROR)).rec_top_x)  # no old box
+    station.close()
+
+
+class Speaker(Listener):
+    """Says what a tracker and a camera say, when the test wants it."""
+
+    def __init__(self) -> None:
+        """Offer their topics."""
+        super().__init__('lorat_tracker')
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        make = self.node.create_publisher
+        self._status = make(DiagnosticArray, '~/status', latched)
+        self._prediction = make(Detection2D, '~/prediction', 10)
+        self._info = make(CameraInfo, 'camera_info', 10)
+        self.boxes = self.listen(Detection2D, '~/init_box')
+
+    def say(self, state: str, init: str = 'none yet', predicts: bool = False) -> None:
+        """One moment's word."""
+        header = Header(stamp=Time(sec=10))
+        self._info.publish(CameraInfo(header=header, width=WIDTH, height=HEIGHT))
+        self._status.publish(diagnostic_array(header.stamp, [diagnostic_status(
+            'lorat_tracker: target', b'\0', state,
+            {'state': state, 'init': init, 'lifecycle': 'active', 'enabled': 'true'})]))
+        if predicts:
+            self._prediction.publish(detection_message(header, TARGET, 0.5, '1', 'target'))
+        self.spin(0.02)
+
+
+def test_predictions_are_coasting_and_refusals_are_told(node_process: Callable) -> None:
+    port = free_port()
+    station = GroundStation(f'udpin:127.0.0.1:{port}')
+    node_process('mavlink_camera_node', '--ros-args', '-p', f'url:=udpout:127.0.0.1:{port}',
+                 '-p', 'video_delay:=2.5', '-p', 'box_timeout:=0.5')
+    station.wait_for('HEARTBEAT')
+    assert station.command(Command.SET_MESSAGE_INTERVAL, 275.0, 5e4) == Result.ACCEPTED
+    with Speaker() as tracker:
+        station.wait_for(INFORMATION, lambda info: info.resolution_h == WIDTH, lambda: (
+            tracker.say('idle'), station.command(Command.REQUEST_MESSAGE, 259.0)))
+        # Until both sides of every topic know each other there is no tracker for the camera.
+        assert tracker.spin_until(lambda: station.command(
+            Command.CAMERA_TRACK_POINT, 0.5, 0.5) == Result.ACCEPTED)
+        station.wait_for('STATUSTEXT', lambda text: text.text == 'refused: it hides',
+                         lambda: tracker.say('idle', 'refused: it hides'))
+        [box] = tracker.boxes
+        assert box_of(box) == (WIDTH / 2 - 32, HEIGHT / 2 - 32, 64, 64)
+        assert box.header.stamp == Time(sec=7, nanosec=500_000_000)  # what the operator saw
+        status = station.wait_for(STATUS, kind(Tracking.COASTING),
+                                  lambda: tracker.say('coasting', predicts=True))
+        assert box_in(status, WIDTH, HEIGHT) == pytest.approx(TARGET, abs=1e-3)
+        status = station.wait_for(STATUS, kind(Tracking.ERROR), lambda: tracker.say('coasting'))
+        assert np.isnan(status.rec_top_x)
     station.close()
 
 
