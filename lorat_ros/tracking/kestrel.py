@@ -126,7 +126,7 @@ class KestrelFamily:
         top = int(np.argmax(rank)) // rank.shape[1], int(np.argmax(rank)) % rank.shape[1]
         chosen, best = self._choose(rank, self._peak(top, score, boxes), peaks)
         if chosen is None:
-            self._rivals.follow([peak.box for peak in peaks], None)
+            self._rivals.follow([peak.box for peak in peaks], None, False)
             self._move_on(self._box, best)
             return Answer(self._reported(self._box), best, self._plan.window)
         row, column = chosen.cell
@@ -140,7 +140,7 @@ class KestrelFamily:
         x = float(boxes[0, row, column] + boxes[2, row, column]) * size / 2 - box_w / 2
         y = float(boxes[1, row, column] + boxes[3, row, column]) * size / 2 - box_h / 2
         found = self._sane(self._plan.to_image((x, y, box_w, box_h)))
-        self._rivals.follow([peak.box for peak in peaks], found if best >= SURE else None)
+        self._rivals.follow([peak.box for peak in peaks], found, best >= SURE)
         self._move_on(found, best)
         return Answer(self._reported(found), best, self._plan.window)
 

@@ -17,10 +17,11 @@ import numpy as np
 
 from lorat_ros.boxes import Box, centre_xywh
 
-CONFIRMED = 3         # frames beside the target after which it counts
-FORGOTTEN = 12        # frames without it after which it does not
+CONFIRMED = 5         # frames beside the target after which it counts
+FORGOTTEN = 4         # frames without it after which it does not: what flickers is clutter
 APART = 0.6           # of a box: nearer to the target's centre is part of the target
 NEAR = 0.75           # of a box: farther from where it was is something else
+TIGHT = 0.35          # the same where it might be the target that comes back
 
 
 @dataclass(frozen=True)
@@ -76,20 +77,22 @@ class Rivals:
         :param in_sight: whether it was seen in the last frame. Then what is close to it is
             probably itself; but a rival may well walk over the place of one that is hidden.
         """
-        away = distance_in_boxes(box, target)
-        if in_sight and away <= APART:
-            return False
-        reach = min(NEAR, away) if in_sight else NEAR
-        return any(rival.beside >= CONFIRMED and distance_in_boxes(box, rival.box) < reach
-                   for rival in self._known)
+        away, known = distance_in_boxes(box, target), self._confirmed()
+        if away > APART:
+            return any(distance_in_boxes(box, rival.box) < min(NEAR, away) for rival in known)
+        return not in_sight and any(rival.missed == 0 and
+                                    distance_in_boxes(box, rival.box) < TIGHT for rival in known)
 
-    def follow(self, others: Sequence[Box], target: Box | None) -> None:
+    def _confirmed(self) -> list[_Rival]:
+        return [rival for rival in self._known if rival.beside >= CONFIRMED]
+
+    def follow(self, others: Sequence[Box], target: Box | None, sure: bool) -> None:
         """
         Take note of a frame.
 
-        :param others: boxes of the peaks that were not taken for the target.
-        :param target: its box; None while that is not sure. Then rivals are followed, but none
-            is added: the target itself may be among the peaks.
+        :param others: boxes of all that looks somewhat like the target.
+        :param target: the one that was taken for it, if any: that is nobody else's.
+        :param sure: whether it is; if not, nothing new is noted, for it may be the target.
         """
         free = [box for box in others
                 if target is None or distance_in_boxes(box, target) > APART]
@@ -99,9 +102,9 @@ class Rivals:
             if nearest >= 0 and away[nearest] < NEAR:
                 rival.box = free.pop(nearest)
                 rival.missed = 0
-                rival.beside += target is not None
+                rival.beside += sure
             else:
                 rival.missed += 1
         self._known = [rival for rival in self._known if rival.missed < FORGOTTEN]
-        if target is not None:
+        if sure:
             self._known += [_Rival(box) for box in free]

@@ -153,7 +153,7 @@ def test_a_look_alike_seen_beside_the_target_is_not_taken_for_it():
     family, image = KestrelFamily(find_bundle()), np.full((480, 640, 3), 90, np.uint8)
     family.start(image, (300.0, 220.0, 40.0, 40.0))
     family.remember({})
-    for _ in range(4):
+    for _ in range(6):
         family.look(image)
         here = family.answer(scene((4, 4, 0.8), (4, 8, 0.3))).box
     for _ in range(4):                       # the target is gone, the other shines
