@@ -113,7 +113,7 @@ class FollowNode(Node):
             return
         command = self._law.step(bearing, 0.0 if before is None else (stamp - before) / 1e9)
         self._because(FOLLOWING)
-        self._say(command, max(stamp, now))
+        self._say(command, self._moment())
 
     @_zero_if_it_fails
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
@@ -185,7 +185,7 @@ class FollowNode(Node):
         self._because(why)
 
     def _stop(self, why: str) -> None:
-        self._say(self._law.stop(), max(self._stamp or 0, self._now()))
+        self._say(self._law.stop(), self._moment())
         self._because(why)
 
     def _say(self, command: Command, stamp: int) -> None:
@@ -222,6 +222,15 @@ class FollowNode(Node):
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds
+
+    def _moment(self) -> int:
+        """The stamp of a command: now, but not before the frame that it answers.
+
+        A simulated clock may come later than what happened by it.
+        """
+        now = self._now()
+        stamp = now if self._stamp is None else self._stamp
+        return stamp if now < stamp <= now + self._max_age else now
 
     def _arrival_clock(self) -> int:
         """Nanoseconds that only run forward; simulated ones where time is simulated.
