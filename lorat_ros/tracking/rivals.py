@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from lorat_ros.boxes import Box, centre_xywh
@@ -22,6 +23,7 @@ FORGOTTEN = 4         # frames without it after which it does not: what flickers
 APART = 0.6           # of a box: nearer to the target's centre is part of the target
 NEAR = 0.75           # of a box: farther from where it was is something else
 TIGHT = 0.35          # the same where it might be the target that comes back
+AROUND = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,8 @@ def peaks_of(score: np.ndarray, least: float) -> list[tuple[int, int]]:
     :param score: (G, G).
     :param least: lower ones are left out.
     """
-    padded = np.pad(score, 1, constant_values=-np.inf)
-    rows, columns = score.shape
-    around = np.max([padded[r:r + rows, c:c + columns] for r in range(3) for c in range(3)
-                     if (r, c) != (1, 1)], axis=0)
-    found = np.argwhere((score >= around) & (score >= least))
+    small = score.astype(np.float32)
+    found = np.argwhere((small >= cv2.dilate(small, AROUND)) & (score >= least))
     order = np.argsort(-score[found[:, 0], found[:, 1]], kind='stable')
     return [(int(row), int(column)) for row, column in found[order]]
 
