@@ -5,14 +5,16 @@
 A box is passed on as measured exactly while the state is TRACKING, so the state must speak about
 *this* frame: it leaves TRACKING on the first frame whose score is below ``score_lost``. Waiting
 for a second bad frame would mean to publish a first bad box. What keeps the state from flickering
-is the distance between the two thresholds: back to TRACKING needs ``score_recover``, and a score
-in between changes nothing. Time decides between COASTING, while where the target should be is
-still worth saying, and LOST, from which only TRACKING leads away.
+is the distance between the two thresholds, and that one good frame proves little: back to
+TRACKING needs ``score_recover`` on frames in a row. Time decides between COASTING, while where the
+target should be is still worth saying, and LOST, from which only TRACKING leads away.
 """
 from __future__ import annotations
 
 import enum
 import math
+
+RETURN_FRAMES = 2  # what resembles the target for one frame only is mostly something else
 
 
 class TargetState(str, enum.Enum):
@@ -34,12 +36,14 @@ class TargetStatus:
     :param score_recover: a score from it on finds a lost target again; in [score_lost, 1].
     :param coast_seconds: so long after it was last seen a target is coasting before it is lost;
         0.0: it is lost at once.
+    :param confirmations: frames in a row that must be good before a target is tracked again.
     :raises ValueError: thresholds out of range or in the wrong order.
     """
 
     def __init__(self, score_lost: float, score_recover: float,
-                 coast_seconds: float = 0.0) -> None:
+                 coast_seconds: float = 0.0, confirmations: int = RETURN_FRAMES) -> None:
         self.state, self.unseen = TargetState.IDLE, 0.0
+        self._confirmations, self._good = confirmations, 0
         self.coast_seconds = coast_seconds
         self.set_thresholds(score_lost, score_recover)
 
@@ -71,7 +75,8 @@ class TargetStatus:
             return self.state
         needed = (self.score_lost if self.state is TargetState.TRACKING else self.score_recover)
         believed = plausible and not math.isnan(score) and score >= needed
-        if believed:
+        self._good = self._good + 1 if believed else 0
+        if believed and (self.state is TargetState.TRACKING or self._good >= self._confirmations):
             return self.start()
         self.unseen += seconds
         still = self.state is not TargetState.LOST and self.unseen < self.coast_seconds

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Optional
 
 import cv2
+from tqdm import tqdm
 
 from lorat_ros.boxes import BoxError
 from lorat_ros.engines.session import ENGINE_NAMES, EngineError, PRECISION_NAMES
 from lorat_ros.models.bundle import BundleError
+from lorat_ros.tools.evaluate_disturb import figures_of, run_disturbed
+from lorat_ros.tools.evaluate_disturb import text_of as disturb_text
 from lorat_ros.tools.evaluate_figures import ABSENT
 from lorat_ros.tools.evaluate_plots import can_plot, MISSING, write_plots
 from lorat_ros.tools.evaluate_report import assess, report_of, text_of, Verdict
@@ -53,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures here')
     parser.add_argument('--output', type=Path, metavar='FOLDER', help=f'write {JSON_NAME}, '
                         'success and precision plots and sheets of the worst moments here')
+    parser.add_argument('--disturb', action='store_true', help='hide the target and let the view '
+                        'jump by a fixed schedule, and tell how honest and how quick to find it '
+                        'again the life of a target is')
+    parser.add_argument('--reacquire', default='search', choices=('off', 'search'), help='with '
+                        "--disturb: as the node's parameter (default: %(default)s)")
     parser.add_argument('--worst', type=int, default=5, metavar='N', help='of how many sequences '
                         'there are sheets for every model (default: %(default)s)')
 
@@ -63,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         _check(args)
         layout, clips, complaints = _read(args)
+        if args.disturb:
+            return _disturb(args, clips, complaints)
         entries = _entries(args, clips)
         complaints += [line for entry in entries for line in entry.complaints]
         clips = common(clips, entries)
@@ -88,6 +98,9 @@ def _check(args: argparse.Namespace) -> None:
     """What would be a pity to hear of after hours."""
     if args.reuse and not args.results:
         raise FramesError('--reuse needs --results FOLDER: that is where the boxes lie')
+    if args.disturb and (args.boxes or args.results or args.output):
+        raise FramesError('--disturb runs models live and keeps nothing but --json: leave out '
+                          '--boxes, --results and --output')
     if args.output and not can_plot():
         raise FramesError(MISSING)
     if args.output:
@@ -95,6 +108,26 @@ def _check(args: argparse.Namespace) -> None:
     if args.json and not args.json.absolute().parent.is_dir():
         raise FramesError(f'{args.json}: the folder {args.json.parent} does not exist, make it '
                           'first')
+
+
+def _disturb(args: argparse.Namespace, clips: Sequence[Clip], complaints: Sequence[str]) -> int:
+    """Print the table of disturbed sequences of every model; returns the exit status."""
+    report = []
+    for model in args.model or [None]:
+        tracker = load_tracker(model, args.engine, args.threads, args.precision)
+        name = tracker.bundle.name
+        with tqdm(total=sum(map(len, clips)), desc=name, unit='frame', disable=None) as bar:
+            lives = run_disturbed(tracker, clips, args.reacquire, bar.update)
+        tracker.close()
+        names = [clip.name for clip in clips]
+        print(disturb_text(names, lives, f'{name}, reacquire {args.reacquire}'))
+        report.append({'model': name, 'reacquire': args.reacquire, 'all': figures_of(lives),
+                       'sequences': {n: figures_of([life]) for n, life in zip(names, lives)}})
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')
+    for line in complaints:
+        print(f'lorat evaluate: {line}', file=sys.stderr)
+    return 1 if complaints else 0
 
 
 def _read(args: argparse.Namespace) -> tuple[str, list[Clip], list[str]]:

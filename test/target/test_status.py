@@ -23,7 +23,7 @@ THRESHOLDS = st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)).map(sorted)
     ([math.nan, 0.5, 0.7, math.nan], [LOST, LOST, TRACKING, LOST]),
 ], ids=['between the thresholds', 'back only from the upper one', 'at once', 'nan'])
 def test_frame_by_frame(scores: list, states: list) -> None:
-    status = TargetStatus(0.3, 0.6)
+    status = TargetStatus(0.3, 0.6, confirmations=1)
     status.start()
     assert [status.observe(score) for score in scores] == states
 
@@ -38,14 +38,14 @@ def test_frame_by_frame(scores: list, states: list) -> None:
     ([(0.1, 0.1), (0.5, 0.5), (0.1, 0.0), (0.59, 0.0)], [COASTING, LOST, LOST, LOST]),
 ], ids=['in time', 'twice', 'a gap', 'lost does not coast'])
 def test_time_decides_between_coasting_and_lost(frames: list, states: list) -> None:
-    status = TargetStatus(0.3, 0.6, coast_seconds=0.5)
+    status = TargetStatus(0.3, 0.6, coast_seconds=0.5, confirmations=1)
     status.start()
     assert [status.observe(score, seconds=seconds) for score, seconds in frames] == states
 
 
 @given(st.lists(st.tuples(SCORES, st.floats(0.0, 2.0)), max_size=30), st.floats(0.0, 3.0))
 def test_coasting_ends_in_time_and_never_comes_after_lost(frames: list, coast: float) -> None:
-    status = TargetStatus(0.3, 0.6, coast)
+    status = TargetStatus(0.3, 0.6, coast, 1)
     before, unseen = status.start(), 0.0
     for score, seconds in frames:
         state = status.observe(score, seconds=seconds)
@@ -57,6 +57,17 @@ def test_coasting_ends_in_time_and_never_comes_after_lost(frames: list, coast: f
         before = state
 
 
+@pytest.mark.parametrize(('scores', 'states'), [
+    ([0.1, 0.9, 0.9], [LOST, LOST, TRACKING]),
+    ([0.1, 0.9, 0.5, 0.9, 0.9, 0.9], [LOST, LOST, LOST, LOST, TRACKING, TRACKING]),
+    ([0.9, 0.3, 0.9], [TRACKING, TRACKING, TRACKING]),  # what is tracked needs no proof
+], ids=['twice', 'in a row', 'tracked'])
+def test_a_target_is_back_after_good_frames_in_a_row(scores: list, states: list) -> None:
+    status = TargetStatus(0.3, 0.6)
+    status.start()
+    assert [status.observe(score) for score in scores] == states
+
+
 def test_without_a_target_no_score_changes_anything() -> None:
     status = TargetStatus(0.3, 0.6)
     assert status.observe(1.0) is IDLE
@@ -66,14 +77,14 @@ def test_without_a_target_no_score_changes_anything() -> None:
 
 
 def test_a_box_that_cannot_be_is_lost_whatever_its_score() -> None:
-    status = TargetStatus(0.0, 0.0)
+    status = TargetStatus(0.0, 0.0, confirmations=1)
     status.start()
     assert status.observe(1.0, plausible=False) is LOST
     assert status.observe(1.0, plausible=True) is TRACKING
 
 
 def test_equal_thresholds_are_a_plain_limit() -> None:
-    status = TargetStatus(0.5, 0.5)
+    status = TargetStatus(0.5, 0.5, confirmations=1)
     status.start()
     assert [status.observe(s) for s in (0.5, 0.49, 0.5)] == [TRACKING, LOST, TRACKING]
 
@@ -95,7 +106,7 @@ def test_states_read_as_words() -> None:
 def test_a_tracked_frame_always_has_a_score_above_the_lower_threshold(
         thresholds: list, scores: list) -> None:
     lost, recover = thresholds
-    status = TargetStatus(lost, recover)
+    status = TargetStatus(lost, recover, confirmations=1)
     before = status.start()
     for score in scores:
         state = status.observe(score)
@@ -114,7 +125,7 @@ def test_a_tracked_frame_always_has_a_score_above_the_lower_threshold(
 @given(THRESHOLDS, st.lists(SCORES, max_size=20), SCORES)
 def test_only_the_present_state_counts_not_how_it_came_about(
         thresholds: list, scores: list, last: float) -> None:
-    status, fresh = TargetStatus(*thresholds), TargetStatus(*thresholds)
+    status, fresh = (TargetStatus(*thresholds, confirmations=1) for _ in range(2))
     status.start()
     fresh.start()
     for score in scores:

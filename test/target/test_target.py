@@ -39,7 +39,7 @@ class ScriptedTracker:
 
 
 def target_of(*answers: object) -> Target:
-    return Target(ScriptedTracker(answers), TargetStatus(0.3, 0.6))
+    return Target(ScriptedTracker(answers), TargetStatus(0.3, 0.6, confirmations=1))
 
 
 def test_without_a_target_the_tracker_is_not_asked() -> None:
@@ -120,7 +120,7 @@ def test_new_thresholds_count_from_the_next_frame() -> None:
 
 
 def coasting_target(*answers: object) -> Target:
-    return Target(ScriptedTracker(answers), TargetStatus(0.3, 0.6, coast_seconds=0.5))
+    return Target(ScriptedTracker(answers), TargetStatus(0.3, 0.6, 0.5, confirmations=1))
 
 
 def test_a_coasting_target_is_predicted_and_never_measured() -> None:

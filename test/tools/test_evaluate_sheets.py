@@ -90,7 +90,7 @@ def test_without_a_box_the_window_is_the_image():
 def test_status_is_that_of_the_node():
     rows = np.full((6, 5), 10.0)
     rows[:, 4] = NAN, 0.9, 0.1, 0.3, 0.5, NAN
-    assert believed(rows, 0.2, 0.4) == ['tracking', 'tracking', 'lost', 'lost', 'tracking',
+    assert believed(rows, 0.2, 0.4) == ['tracking', 'tracking', 'lost', 'lost', 'lost',
                                         'tracking']
     rows[5, :4] = NAN
     assert believed(rows, 0.2, 0.4)[5] == 'lost'
