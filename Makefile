@@ -45,5 +45,5 @@ lint: env
 	@$(VENV)/python -m ruff check .
 
 clean:
-	rm -rf .venv build install log demo dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build install log demo dist simulation *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
