@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--disturb', action='store_true', help='hide the target and let the view '
                         'jump by a fixed schedule, and tell how honest and how quick to find it '
                         'again the life of a target is')
-    parser.add_argument('--reacquire', default='search', choices=('off', 'search'), help='with '
+    parser.add_argument('--reacquire', default='off', choices=('off', 'search'), help='with '
                         "--disturb: as the node's parameter (default: %(default)s)")
     parser.add_argument('--worst', type=int, default=5, metavar='N', help='of how many sequences '
                         'there are sheets for every model (default: %(default)s)')

@@ -88,7 +88,7 @@ def test_the_command_lives_through_drawn_sequences(tmp_path: Path,
     assert cli.main(arguments) == 0
     assert 'frames with a wrong box published as tracking' in capsys.readouterr().out
     [report] = json.loads(out.read_text())
-    assert report['reacquire'] == 'search'
+    assert report['reacquire'] == 'off'
     assert report['all']['frames'] == HIDE_AT + HIDDEN_FOR // 2 - 1
     assert set(report['sequences']) == {'disc'}
     assert cli.main([*arguments, '--output', str(tmp_path / 'x')]) == 2
