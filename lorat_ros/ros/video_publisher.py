@@ -48,7 +48,8 @@ SPECS = (
          Settable.ALWAYS),
     Spec('lock_step', False,
          'Publish a frame when the `detections` of the one before have come, with the same '
-         'stamp: as fast as the tracker, and no frame is dropped.', Settable.AT_START),
+         'stamp: at `rate` or as fast as the tracker is, and no frame is dropped.',
+         Settable.AT_START),
     Spec('lock_step_timeout', 2.0, 'Seconds after which an answer in lock step is given up.',
          Settable.ALWAYS, low=0.0, high=LONGEST),
     Spec('wait_for_subscribers', 0,
@@ -116,9 +117,10 @@ class VideoPublisher(Node):
         due = time.monotonic()
         for image in self._clip():
             message = image_message(image, Header())  # filled while it is waited for its time
-            if not self._value('lock_step'):
-                self._pause(due - time.monotonic())
-                due = max(due + period, time.monotonic())  # late: no hurry to catch up
+            # In lock step, too: stamps that follow each other faster than the clip's frames did
+            # would tell whoever counts seconds that less time has passed in it.
+            self._pause(due - time.monotonic())
+            due = max(due + period, time.monotonic())  # late: no hurry to catch up
             stamp = self._publish(image, message)
             stamps.write(f'{count} {stamp}\n')
             count += 1
