@@ -24,7 +24,7 @@ PATIENCE = 5        # unsure frames in a row that are but a bad moment
 FORGET_PLACE = 10   # frames after which the last place counts half
 FAINT = 0.05        # score from which something looks a little like the target
 SURE = 0.5          # score from which what it sees beside the target is not the target
-RIVAL_PATIENCE = 25 # frames without the target; then one of its rivals may have been it
+RIVAL_PATIENCE = 25  # frames without the target; then one of its rivals may have been it
 SMALLEST = 4.0      # pixels; below, nothing can be told from the background
 
 
@@ -123,7 +123,7 @@ class KestrelFamily:
         h = np.maximum((boxes[3] - boxes[1]) * size, 1e-3)
         rank = self._rank(score, w, h)
         peaks = [self._peak(cell, score, boxes) for cell in peaks_of(score, FAINT)]
-        top = int(np.argmax(rank)) // rank.shape[1], int(np.argmax(rank)) % rank.shape[1]
+        top = divmod(int(np.argmax(rank)), rank.shape[1])
         chosen, best = self._choose(rank, self._peak(top, score, boxes), peaks)
         if chosen is None:
             self._rivals.follow([peak.box for peak in peaks], None, False)

@@ -16,28 +16,13 @@ import yaml
 from lorat_ros.engines.session import ENGINE_NAMES
 from lorat_ros.ros.parameters import SPECS
 from support.graph import Client
+from support.launching import needs_launch, RUN
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILE, CONFIG = ROOT / 'launch' / 'tracker.launch.py', ROOT / 'config'
 ARGUMENTS = {'image', 'camera_info', 'image_transport', 'params_file', 'model', 'engine',
              'namespace', 'node_name', 'use_sim_time', 'autostart', 'rviz', 'mavlink_url',
              'log_level'}
-needs_launch = pytest.mark.skipif(
-    importlib.util.find_spec('launch_ros') is None,
-    reason='launch_ros is on no package registry: this runs where ROS 2 is installed')
-
-RUN = '''
-import sys
-from launch import LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-path, *arguments = sys.argv[1:]
-service = LaunchService()
-service.include_launch_description(IncludeLaunchDescription(
-    PythonLaunchDescriptionSource(path),
-    launch_arguments=[argument.split(':=', 1) for argument in arguments]))
-sys.exit(service.run())
-'''
 
 
 def declared() -> dict[str, str]:

@@ -4,31 +4,15 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 from lorat_ros.ros.mavlink_camera_node import SPECS
+from support.launching import needs_launch, RUN
 
 LAUNCH = Path(__file__).resolve().parents[2] / 'launch'
-needs_launch = pytest.mark.skipif(
-    importlib.util.find_spec('launch_ros') is None,
-    reason='launch_ros is on no package registry: this runs where ROS 2 is installed')
-
-RUN = '''
-import sys
-from launch import LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-path, *arguments = sys.argv[1:]
-service = LaunchService()
-service.include_launch_description(IncludeLaunchDescription(
-    PythonLaunchDescriptionSource(path),
-    launch_arguments=[argument.split(':=', 1) for argument in arguments]))
-sys.exit(service.run())
-'''
 
 
 def test_arguments_that_stand_for_parameters_do_so() -> None:

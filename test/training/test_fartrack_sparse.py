@@ -35,12 +35,7 @@ SETTINGS = SparseSettings(draws=ClipConfig(length=4, longest=160), backbone_rate
 TABLE = 'backbone.word_embeddings.weight'
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @pytest.fixture(scope='module')
