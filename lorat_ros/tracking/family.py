@@ -5,7 +5,7 @@ What a family of trackers is; the table of families is ``lorat_ros.models.famili
 
 A family turns a frame and its own memory into named input tensors, and named outputs into a box
 and a score. It owns the crop rule, the post-processing and the memory of the template. It never
-runs a network: the tracker does.
+runs a network, and it cuts no crop itself: the tracker and a sampler do.
 """
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Family(Protocol):
     roles: tuple[str, ...]      # of the graphs it needs
     role: str                   # of the graph that ``look`` makes inputs for: mostly 'search'
 
-    def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
+    def start(self, image: np.ndarray, box: Box) -> dict[str, Value]:
         """Take a target; returns the inputs of the 'template' graph (empty: there is none)."""
 
     def remember(self, outputs: Mapping[str, Value]) -> None:
@@ -90,7 +90,7 @@ class Family(Protocol):
 
 def family_class(bundle: Bundle) -> type:
     """
-    Class of a bundle's family: ``cls(bundle)`` makes the memory of one target.
+    Class of a bundle's family: ``cls(bundle, sampler)`` makes the memory of one target.
 
     :raises BundleError: the family is unknown, or the bundle lacks what the family needs.
     """

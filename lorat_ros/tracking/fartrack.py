@@ -12,8 +12,9 @@ from lorat_ros.boxes import Box
 from lorat_ros.engines.session import Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.family import Answer, CropSizes, reading
-from lorat_ros.tracking.square_crop import (clip_box, normalise, sample_square, square_around,
-                                            SquareCrop)
+from lorat_ros.tracking.sampler import HOST, Sampler
+from lorat_ros.tracking.square_crop import (clip_box, CROPS, normalise, sample_square,
+                                            square_around, SquareCrop)
 from lorat_ros.tracking.template_memory import SCHEDULES, TemplateMemory
 
 COORDINATES = 600                        # words that are coordinates, from -0.5 to 1.5
@@ -86,7 +87,8 @@ class FarTrackFamily:
 
     roles = ('first', 'search')
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, sampler: Sampler = HOST) -> None:
+        self._sampler = sampler
         with reading(bundle) as manifest:
             self._sizes, post = CropSizes.of(manifest), manifest['postprocessing']
             self._slots_at = SCHEDULES[post['schedule']]
@@ -101,7 +103,7 @@ class FarTrackFamily:
         #: Numbers of the templates that the last ``look`` put into the slots.
         self.slots: tuple[int, ...] = ()
 
-    def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
+    def start(self, image: np.ndarray, box: Box) -> dict[str, Value]:
         """Take a target; there is no graph to run for it."""
         self._box, self._newest, self._memory = box, 0, TemplateMemory(self._capacity)
         self._fresh = {0: self._cut_template(image)}
@@ -120,7 +122,7 @@ class FarTrackFamily:
         """Crop the search region around where the target was; choose the templates."""
         self._image = image
         self._crop = square_around(self._box, self._sizes.search_factor, self._sizes.search)
-        inputs = {'image': normalise(sample_square(image, self._crop))}
+        inputs = {'image': self._sampler.cut(image, self._crop, CROPS)}
         self.slots = self._slots_at(self._newest)
         if self.role == 'first':
             templates = [normalise(self._fresh[number]) for number in self.slots]
@@ -163,6 +165,6 @@ class FarTrackFamily:
             self._memory.add(self._newest, kept, self._slots_at(self._newest)[1])
 
     def _cut_template(self, image: np.ndarray) -> np.ndarray:
-        """Crop of the present box, (112, 112, 3) uint8 BGR."""
+        """Crop of the present box, (112, 112, 3) uint8 BGR; the host's: it is kept, as bytes."""
         return sample_square(image, square_around(self._box, self._sizes.template_factor,
                                                   self._sizes.template))

@@ -15,6 +15,7 @@ from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crops import (CropPlan, mean_colour, plan_crop, sample_crop, window_side)
 from lorat_ros.tracking.family import Answer, CropSizes, reading
 from lorat_ros.tracking.rivals import distance_in_boxes, NEAR, Peak, peaks_of, Rivals
+from lorat_ros.tracking.sampler import CropRule, HOST, Sampler
 
 STRIDE = 16
 IMAGE_MEAN = np.array((103.53, 116.28, 123.675), np.float32)      # BGR, of ImageNet
@@ -53,6 +54,9 @@ def normalise(crop: np.ndarray) -> np.ndarray:
     return tensor
 
 
+CROPS = CropRule(sample_crop, normalise)
+
+
 def shape_change(size: tuple[np.ndarray | float, np.ndarray | float],
                  reference: tuple[float, float]) -> np.ndarray | float:
     """How much boxes (w, h) differ from another in scale and aspect; 1 = not at all."""
@@ -68,7 +72,8 @@ class KestrelFamily:
     roles = ('template', 'search')
     role = 'search'
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, sampler: Sampler = HOST) -> None:
+        self._sampler = sampler
         with reading(bundle) as manifest:
             self._sizes, post = CropSizes.of(manifest), manifest['postprocessing']
             self._window_weight = float(post['window'])
@@ -91,14 +96,14 @@ class KestrelFamily:
         self._unsure = 0                      # frames in a row with a hopeless score
         self._usual_wh = np.zeros(2)          # size over the last frames that were sure
 
-    def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
+    def start(self, image: np.ndarray, box: Box) -> dict[str, Value]:
         """Take a target: template crop, the share of each cell it covers, fill colour."""
         self._box, self._fill = box, mean_colour(image)
         self._unsure, self._usual_wh, self._rivals = 0, np.array(box[2:]), Rivals()
         size = self._sizes.template
         plan = self._plan_around(image, self._sizes.template_factor, size)
         mask = cover_of_cells(plan.to_crop(box), size // STRIDE, size)
-        return {'image': normalise(sample_crop(image, plan)), 'mask': mask[None]}
+        return {'image': self._sampler.cut(image, plan, CROPS), 'mask': mask[None]}
 
     def remember(self, outputs: Mapping[str, Value]) -> None:
         """Keep the template's tokens and keys."""
@@ -110,7 +115,7 @@ class KestrelFamily:
         wider = min(1 + self._widening * self._absent_for, self._widest)
         self._plan = self._plan_around(image, self._sizes.search_factor * wider,
                                        self._sizes.search)
-        return {'image': normalise(sample_crop(image, self._plan)), **self._memory}
+        return {'image': self._sampler.cut(image, self._plan, CROPS), **self._memory}
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
         """Choose the best cell, smooth the size, and move on unless the score is hopeless."""

@@ -13,8 +13,8 @@ from lorat_ros.boxes import Box
 from lorat_ros.engines.session import Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.family import Answer, CropSizes, reading
-from lorat_ros.tracking.square_crop import (clip_box, normalise, sample_square, square_around,
-                                            SquareCrop)
+from lorat_ros.tracking.sampler import HOST, Sampler
+from lorat_ros.tracking.square_crop import clip_box, CROPS, square_around, SquareCrop
 
 PATCH = 16      # pixels of the search crop in a cell
 
@@ -60,7 +60,8 @@ class LiteTrackFamily:
     roles = ('template', 'search')
     role = 'search'
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, sampler: Sampler = HOST) -> None:
+        self._sampler = sampler
         with reading(bundle) as manifest:
             self._sizes, post = CropSizes.of(manifest), manifest['postprocessing']
             self._margin = float(post['margin'])
@@ -70,11 +71,11 @@ class LiteTrackFamily:
         self._image_wh = (0, 0)
         self._crop: SquareCrop | None = None
 
-    def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
+    def start(self, image: np.ndarray, box: Box) -> dict[str, Value]:
         """Take a target: template crop, and its box in there for the target token."""
         self._state = box
         crop = square_around(box, self._sizes.template_factor, self._sizes.template)
-        return {'image': normalise(sample_square(image, crop)),
+        return {'image': self._sampler.cut(image, crop, CROPS),
                 'target_box': np.array([crop.to_crop(box)], np.float32)}
 
     def remember(self, outputs: Mapping[str, Value]) -> None:
@@ -85,7 +86,7 @@ class LiteTrackFamily:
         """Crop the search region around where the target was."""
         self._image_wh = image.shape[1], image.shape[0]
         self._crop = square_around(self._state, self._sizes.search_factor, self._sizes.search)
-        return {'image': normalise(sample_square(image, self._crop)), **self._memory}
+        return {'image': self._sampler.cut(image, self._crop, CROPS), **self._memory}
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
         """Read the box of the best cell and go there; score 0 if the network gave no numbers."""

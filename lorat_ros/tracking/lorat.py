@@ -19,6 +19,7 @@ from lorat_ros.engines.session import Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crops import CropPlan, sample_bilinear, window_side
 from lorat_ros.tracking.family import Answer, CropSizes, reading
+from lorat_ros.tracking.sampler import CropRule, HOST, Sampler
 
 PATCH = 14                                                        # of DINOv2
 IMAGE_MEAN = np.array((0.406, 0.456, 0.485), np.float32)          # BGR, of ImageNet
@@ -121,6 +122,9 @@ def normalise(crop: np.ndarray) -> np.ndarray:
     return tensor
 
 
+CROPS = CropRule(sample_bilinear, normalise)
+
+
 def window_of(grid: int) -> np.ndarray:
     """Symmetric Hann window (grid, grid) float32, zero on the border."""
     hann = np.hanning(grid).astype(np.float32)
@@ -183,7 +187,8 @@ class LoratFamily:
     roles = ('template', 'search')
     role = 'search'
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, sampler: Sampler = HOST) -> None:
+        self._sampler = sampler
         with reading(bundle) as manifest:
             self._sizes, post = CropSizes.of(manifest), manifest['postprocessing']
             self._window_weight = float(post['window'])
@@ -196,7 +201,7 @@ class LoratFamily:
         self._image_wh = (0, 0)
         self._plan: CropPlan | None = None
 
-    def start(self, image: np.ndarray, box: Box) -> dict[str, np.ndarray]:
+    def start(self, image: np.ndarray, box: Box) -> dict[str, Value]:
         """Take a target: template crop, its cells, and the fill colour of the whole sequence."""
         x, y, w, h = box
         self._state = np.array((x, y, x + w, y + h), np.float64)
@@ -204,7 +209,7 @@ class LoratFamily:
         plan = plan_window(self._state, self._sizes.template_factor, self._sizes.template,
                            (image.shape[1], image.shape[0]), self._fill)
         mask = template_mask(template_cells(self._state, plan), self._sizes.template // PATCH)
-        return {'image': normalise(sample_bilinear(image, plan)), 'mask': mask[None]}
+        return {'image': self._sampler.cut(image, plan, CROPS), 'mask': mask[None]}
 
     def remember(self, outputs: Mapping[str, Value]) -> None:
         """Keep the template's tokens."""
@@ -216,7 +221,7 @@ class LoratFamily:
         self._state = within_reach(self._state, self._image_wh)
         self._plan = plan_window(grow(self._state, self._least), self._sizes.search_factor,
                                  self._sizes.search, self._image_wh, self._fill)
-        return {'image': normalise(sample_bilinear(image, self._plan)), **self._memory}
+        return {'image': self._sampler.cut(image, self._plan, CROPS), **self._memory}
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
         """

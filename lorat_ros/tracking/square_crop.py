@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from lorat_ros.boxes import Box, centre_xywh
+from lorat_ros.tracking.sampler import CropRule
 
 MARGIN = 10.0          # pixels of a box that the clip keeps in the image, and its smallest side
 LARGEST = 16384        # pixels; squares with a longer side are thinned before they are resized
@@ -153,6 +154,9 @@ def normalise(crop: np.ndarray) -> np.ndarray:
     for channel, plane in enumerate(cv2.split(crop)):
         tensor[0, 2 - channel] = cv2.LUT(plane, _LEVELS[channel])
     return tensor
+
+
+CROPS = CropRule(sample_square, normalise)
 
 
 def clip_box(box: Box, image_wh: tuple[int, int], margin: float = MARGIN) -> Box:

@@ -11,6 +11,7 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from lorat_ros.engines.session import open_session, Session
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tracking.family import Family, family_class
+from lorat_ros.tracking.sampler import HOST, Sampler
 
 
 class ImageError(ValueError):
@@ -56,10 +58,15 @@ def check_image(image: np.ndarray) -> np.ndarray:
 class Tracker:
     """Follows one target through images; see ``load_tracker``."""
 
-    def __init__(self, bundle: Bundle, session: Session) -> None:
+    def __init__(self, bundle: Bundle, session: Session, sampler: Sampler = HOST) -> None:
+        """
+        Make a tracker without a target.
+
+        :param sampler: cuts the crops; one of a device must make what this session takes.
+        """
         self.bundle = bundle
         self.session = session
-        self._new_family = family_class(bundle)
+        self._new_family = partial(family_class(bundle), bundle, sampler)
         self._family: Family | None = None
 
     @property
@@ -78,7 +85,7 @@ class Tracker:
         """
         check_image(image)
         checked = check_init_box(box, (image.shape[1], image.shape[0]))
-        family = self._new_family(self.bundle)
+        family = self._new_family()
         inputs = family.start(image, checked)
         if inputs:
             family.remember(self.session.run('template', inputs))
