@@ -28,6 +28,15 @@ ARGUMENTS = (
                           '(sensor_msgs/CameraInfo); tracking works without it'),
     DeclareLaunchArgument('image_transport', default_value='',
                           description='raw or compressed' + FROM_FILE),
+    DeclareLaunchArgument('init_box', default_value='~/init_box',
+                          description='topic on which targets are given '
+                          '(vision_msgs/Detection2D), such as that of a detector'),
+    DeclareLaunchArgument('init_point', default_value='~/init_point',
+                          description='topic of clicks on the target (geometry_msgs/Point), such '
+                          'as /camera/image_raw_mouse_left of rqt_image_view'),
+    DeclareLaunchArgument('candidates', default_value='~/candidates',
+                          description="topic of a detector's boxes "
+                          '(vision_msgs/Detection2DArray), for reacquire: candidates'),
     DeclareLaunchArgument('params_file', default_value=str(CONFIG / 'tracker.yaml'),
                           description='YAML file with all parameters of the node'),
     DeclareLaunchArgument('model', default_value='',
@@ -59,6 +68,10 @@ ARGUMENTS = (
 PARAMETERS = {'image_transport': str, 'model': str, 'engine': str, 'use_sim_time': bool,
               'autostart': bool}
 
+#: Topics that arguments name: of the camera, and of whoever points at the target.
+CAMERA_TOPICS = ('image', 'camera_info')
+POINTING_TOPICS = ('init_box', 'init_point', 'candidates')
+
 #: The variable that names Fast DDS's profiles, up to Jazzy and since Kilted.
 OLD_PROFILES, PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
@@ -84,7 +97,8 @@ def tracker(context: LaunchContext) -> list[Node]:
         package='lorat_ros', executable='tracker_node', output='screen', emulate_tty=True,
         namespace=LaunchConfiguration('namespace'), name=LaunchConfiguration('node_name'),
         parameters=[LaunchConfiguration('params_file'), given],
-        remappings=[(name, LaunchConfiguration(name)) for name in ('image', 'camera_info')],
+        remappings=[*((name, LaunchConfiguration(name)) for name in CAMERA_TOPICS),
+                    *((f'~/{name}', LaunchConfiguration(name)) for name in POINTING_TOPICS)],
         ros_arguments=['--log-level', LaunchConfiguration('log_level')])]
 
 
@@ -100,7 +114,7 @@ def mavlink_camera(context: LaunchContext) -> list[Node]:
             'url': ParameterValue(LaunchConfiguration('mavlink_url'), value_type=str),
             'tracker': ParameterValue(LaunchConfiguration('node_name'), value_type=str),
             **({'image_transport': transport} if transport else {})}],
-        remappings=[(name, LaunchConfiguration(name)) for name in ('image', 'camera_info')],
+        remappings=[(name, LaunchConfiguration(name)) for name in CAMERA_TOPICS],
         ros_arguments=['--log-level', LaunchConfiguration('log_level')])]
 
 

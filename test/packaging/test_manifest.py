@@ -17,8 +17,8 @@ REQUIRED = {
     # in ros/rosdistro's rosdep/python.yaml, by pip on every platform
     'python3-onnxruntime-pip',
 }
-ROS_MODULE = re.compile(r'(rclpy|cv_bridge|launch|launch_ros|builtin_interfaces|rcl_interfaces|'
-                        r'\w+_msgs|\w+_srvs)$')
+ROS_MODULE = re.compile(r'(rclpy|cv_bridge|launch|launch_ros|ament_index_python|'
+                        r'builtin_interfaces|rcl_interfaces|\w+_msgs|\w+_srvs)$')
 
 
 @pytest.fixture(scope='module')

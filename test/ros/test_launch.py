@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILE, CONFIG = ROOT / 'launch' / 'tracker.launch.py', ROOT / 'config'
 ARGUMENTS = {'image', 'camera_info', 'image_transport', 'params_file', 'model', 'engine',
              'namespace', 'node_name', 'use_sim_time', 'autostart', 'rviz', 'mavlink_url',
-             'log_level'}
+             'log_level', 'init_box', 'init_point', 'candidates'}
 
 
 def declared() -> dict[str, str]:
