@@ -58,8 +58,8 @@ def quantise(model: onnx.ModelProto, precision: str, level: str,
     :raises EngineError: the graph is too large, or there is nothing to calibrate with.
     """
     if sum(len(value.raw_data) for value in model.graph.initializer) > LARGEST:
-        raise EngineError(f'graphs with weights of over {LARGEST / 1e9:.1f} GB cannot be quantised '
-                          'here: use a smaller variant, or precision fp16')
+        raise EngineError(f'graphs with weights of over {LARGEST / 1e9:.1f} GB cannot be '
+                          'quantised here: use a smaller variant, or precision fp16')
     eight = EIGHTS[precision]
     if eight.opset > 17:
         model = version_converter.convert_version(model, eight.opset)
@@ -106,12 +106,13 @@ def _largest_values(model: onnx.ModelProto, names: list[str],
     path.unlink()
     computed = [name for name in names if name not in {value.name for value in told.graph.input}]
     largest = dict.fromkeys(names, 0.0)
-    number = -1
-    for number, feed in enumerate(feeds):
+    fed = False
+    for feed in feeds:
+        fed = True
         values = {**feed, **dict(zip(computed, session.run(computed, dict(feed))))}
         for name in names:
             largest[name] = max(largest[name], float(np.abs(values[name]).max()))
-    if number < 0:
+    if not fed:
         raise EngineError('there is nothing to calibrate with: give --frames with more than the '
                           'init frame')
     return largest

@@ -88,10 +88,14 @@ class _Images:
     def __init__(self, frames: Frames) -> None:
         self._frames, self.what = frames, ''
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    @property
+    def name(self) -> str:
+        """What to call the clip."""
         path = self._frames.path
-        name = path.parent.name if path.name in ('img', 'color') else path.name
-        yield from tqdm(self._frames, desc=f'{self.what}: {name}', unit='frame',
+        return path.parent.name if path.name in ('img', 'color') else path.name
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        yield from tqdm(self._frames, desc=f'{self.what}: {self.name}', unit='frame',
                         total=len(self._frames) or None, mininterval=0.5)
 
 
@@ -108,7 +112,8 @@ def clips_of(paths: list[str], inits: list[str]) -> list[Clip]:
     for path, init in zip(paths, [*inits, *[None] * (len(paths) - len(inits))]):
         frames = open_frames(path)
         box: Box = target_of(frames, init, None).init_box
-        clips.append(Clip(_Images(frames), box))
+        images = _Images(frames)
+        clips.append(Clip(images, box, images.name))
     return clips
 
 

@@ -5,7 +5,8 @@ The parity gate: do the boxes stay the same when a model runs in lower precision
 
 A tracker in float32 goes through clips; at each frame both sessions see the same crop, and both
 answers are turned into boxes from the same state. So what is compared is one frame's answer, not
-how two runs drift apart.
+how two runs drift apart. That is looked at too: over the first frames of each clip the session
+under test tracks by itself beside the other.
 """
 from __future__ import annotations
 
@@ -18,9 +19,12 @@ import numpy as np
 from lorat_ros.boxes import Box, iou_xywh
 from lorat_ros.engines.gate import ParitySession
 from lorat_ros.engines.plan_cache import judge, Verdict
-from lorat_ros.engines.session import Handle, Session
+from lorat_ros.engines.session import Handle, Session, Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.family import Family, family_class
+
+FLAT = 1e-6         # a map that varies less is the same everywhere
+SEQUENCE = 60      # frames of each clip through which a session tracks by itself
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Clip:
 
     frames: Iterable[np.ndarray]      # (height, width, 3) uint8 BGR; may be gone through again
     box: Box                          # target in the first of them, xywh in pixels
+    name: str = 'images without a name'
 
 
 def _start(bundle: Bundle, session: Session, image: np.ndarray, box: Box) -> Family:
@@ -40,14 +45,15 @@ def _start(bundle: Bundle, session: Session, image: np.ndarray, box: Box) -> Fam
 
 
 def _searched(bundle: Bundle, session: Session, clip: Clip
-              ) -> Iterator[tuple[Family, Mapping[str, object]]]:
-    """Track through a clip: before each answer is taken, the family and its inputs."""
+              ) -> Iterator[tuple[np.ndarray, Family | None, Mapping[str, object]]]:
+    """Track through a clip: an image, and before its answer is taken the family and its inputs."""
     family: Family | None = None
     for image in clip.frames:
         if family is None:
             family = _start(bundle, session, image, clip.box)
+            yield image, None, {}
         else:
-            yield family, family.look(image)
+            yield image, family, family.look(image)
 
 
 def crops_of(bundle: Bundle, session: Session, clips: Iterable[Clip]
@@ -58,7 +64,9 @@ def crops_of(bundle: Bundle, session: Session, clips: Iterable[Clip]
     :returns: role of the graph and its inputs by name, for every frame but the first of a clip.
     """
     for clip in clips:
-        for family, inputs in _searched(bundle, session, clip):
+        for _, family, inputs in _searched(bundle, session, clip):
+            if family is None:
+                continue
             yield family.role, {name: np.asarray(value.value if isinstance(value, Handle)
                                                  else value) for name, value in inputs.items()}
             family.answer(session.run(family.role, inputs))
@@ -68,28 +76,78 @@ def _overlap(a: Box, b: Box) -> float:
     return 1.0 if tuple(a) == tuple(b) else float(np.nan_to_num(iou_xywh(a, b)))
 
 
+def _correlation(one: Mapping[str, Value], other: Mapping[str, Value]) -> float:
+    """
+    Least correlation of two answers' maps; 0 where a number is none.
+
+    Every output that the family reads counts as a map. One that hardly varies says nothing.
+    """
+    least = 1.0
+    for name, value in one.items():
+        if isinstance(value, Handle):
+            continue
+        a, b = (np.ravel(x).astype(np.float64) for x in (value, other[name]))
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            return 0.0
+        a, b = a - a.mean(), b - b.mean()
+        if np.abs(a).max() < FLAT:
+            continue
+        least = min(least, float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-30)))
+    return least
+
+
+class _Alone:
+    """A session that tracks a clip's first frames by itself."""
+
+    def __init__(self, bundle: Bundle, session: Session) -> None:
+        self._bundle, self._session = bundle, session
+        self._family: Family | None = None
+        self._left = 0
+
+    def begin(self, image: np.ndarray, box: Box) -> None:
+        """Take a clip's target."""
+        self._family, self._left = _start(self._bundle, self._session, image, box), SEQUENCE
+
+    def overlap(self, image: np.ndarray, box: Box) -> float | None:
+        """Overlap of its box with another; None once the sequence is over."""
+        if not self._left:
+            return None
+        self._left -= 1
+        outputs = self._session.run(self._family.role, self._family.look(image))
+        return _overlap(self._family.answer(outputs).box, box)
+
+
 def gate(bundle: Bundle, exact: Session, candidate: Session, clips: Iterable[Clip],
          every: int = 1, first: int = 0) -> Verdict:
     """
-    Compare a session with the one in float32, crop by crop.
+    Compare a session with the one in float32, crop by crop, and over short sequences.
 
     Crops in which the exact session does not see the target (score below ``score.lost``) do not
     count: which place is the least unlike the target says nothing of a model's precision.
 
-    :param every: compare on every so many frames, the others are only tracked through.
+    :param every: compare crops on every so many frames, the others are only tracked through.
     :param first: number of the first frame compared.
     """
-    pair, overlaps, scores = ParitySession(exact, candidate), [], []
+    pair, free = ParitySession(exact, candidate), _Alone(bundle, candidate)
+    overlaps, scores, maps, tracked, names = [], [], [], [], []
     number = -1
     for clip in clips:
-        for family, inputs in _searched(bundle, pair, clip):
+        names.append(clip.name)
+        for image, family, inputs in _searched(bundle, pair, clip):
+            if family is None:
+                free.begin(image, clip.box)
+                continue
             number += 1
             outputs = pair.run(family.role, inputs)
             twin = copy.deepcopy(family) if number % every == first else None
             answer = family.answer(outputs)
-            if twin is None or answer.score < bundle.score_lost:
+            alone = free.overlap(image, answer.box)
+            if answer.score < bundle.score_lost:
                 continue
-            other = twin.answer(pair.reference)
-            overlaps.append(_overlap(answer.box, other.box))
-            scores.append(abs(answer.score - other.score))
-    return judge(overlaps, scores)
+            tracked += [] if alone is None else [alone]
+            if twin is not None:
+                other = twin.answer(pair.reference)
+                overlaps.append(_overlap(answer.box, other.box))
+                scores.append(abs(answer.score - other.score))
+                maps.append(_correlation(outputs, pair.reference))
+    return judge(overlaps, scores, maps, tracked, ', '.join(names))

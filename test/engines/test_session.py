@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from openvino import Core
-from support.bundles import copy_of_default
+from support.bundles import copy_of_default, PASSED
 
 from lorat_ros.engines import onnx, openvino, plan_cache
 from lorat_ros.engines.session import EngineError, Handle, open_session
@@ -56,14 +57,14 @@ def test_precision_needs_an_engine_and_a_proof(engine, precision, words, tmp_pat
 
 def test_a_refused_precision_tells_what_was_seen(tmp_path):
     folder = plan_cache.folder_of(find_bundle(), 'openvino', 'bf16', openvino.version(), tmp_path)
-    plan_cache.write_verdict(folder, plan_cache.Verdict(120, 0.97, 0.5, 0.2))
+    plan_cache.write_verdict(folder, replace(PASSED, crops=120, minimum=0.5))
     with pytest.raises(EngineError, match='refused by the parity gate: over 120 crops'):
         open_session(find_bundle(), 'openvino', 1, 'bf16', tmp_path)
 
 
 def test_a_built_graph_that_is_gone_is_not_replaced_by_float32(tmp_path):
     folder = plan_cache.folder_of(find_bundle(), 'onnx', 'int8', onnx.version(), tmp_path)
-    plan_cache.write_verdict(folder, plan_cache.Verdict(100, 1.0, 1.0, 0.0))
+    plan_cache.write_verdict(folder, PASSED)
     with pytest.raises(EngineError, match='holds no graph in int8, though it was proven: run'):
         open_session(find_bundle(), 'onnx', 1, 'int8', tmp_path)
 
@@ -71,7 +72,7 @@ def test_a_built_graph_that_is_gone_is_not_replaced_by_float32(tmp_path):
 def test_bfloat16_that_passed_runs_and_is_not_float32(tmp_path):
     capable = Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     folder = plan_cache.folder_of(find_bundle(), 'openvino', 'bf16', openvino.version(), tmp_path)
-    plan_cache.write_verdict(folder, plan_cache.Verdict(100, 1.0, 1.0, 0.0))
+    plan_cache.write_verdict(folder, PASSED)
     if 'BF16' not in capable:
         with pytest.raises(EngineError, match='this CPU has no bfloat16'):
             open_session(find_bundle(), 'openvino', 1, 'bf16', tmp_path)

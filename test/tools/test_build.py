@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.bundles import PASSED
 
 from lorat_ros.engines import onnx, plan_cache
 from lorat_ros.engines.session import EngineError
@@ -61,7 +62,7 @@ def test_an_old_proof_does_not_outlive_what_it_was_about(clip, tmp_path, monkeyp
     def interrupted(*_):
         raise KeyboardInterrupt
     folder = plan_cache.folder_of(find_bundle(), 'onnx', 'int8', onnx.version(), tmp_path)
-    plan_cache.write_verdict(folder, plan_cache.Verdict(100, 1.0, 1.0, 0.0))
+    plan_cache.write_verdict(folder, PASSED)
     monkeypatch.setattr(build, 'crops_of', interrupted)
     assert cli.main(['build', '--engine', 'onnx', '--precision', 'int8', '--frames', clip,
                      '--engine-cache-dir', str(tmp_path)]) != 0

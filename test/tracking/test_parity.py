@@ -24,7 +24,7 @@ def bundle():
 def clip(cache):
     frames = open_frames(cache / 'lorat_ros' / 'scene' / 'img')
     images = list(islice(frames, 131))
-    return Clip(images, target_of(frames, None, None).init_box)
+    return Clip(images, target_of(frames, None, None).init_box, 'scene')
 
 
 class Altered:
@@ -46,6 +46,8 @@ def test_the_same_passes(bundle, clip):
     verdict = gate(bundle, open_session(bundle), open_session(bundle), [clip])
     assert verdict.passed and verdict.crops == 130
     assert (verdict.median, verdict.minimum, verdict.score) == (1.0, 1.0, 0.0)
+    assert (verdict.frames, verdict.tracked, verdict.clips) == (60, 1.0, 'scene')
+    assert verdict.map == pytest.approx(1.0)
 
 
 def test_few_crops_are_no_proof(bundle, clip):
@@ -63,7 +65,7 @@ def sometimes_elsewhere():
 
     def change(outputs):
         state['count'] += 1
-        if state['count'] == 50:
+        if state['count'] == 170:      # past the sequence, which asks twice a frame
             outputs['score'] = np.roll(outputs['score'], (3, 3), (1, 2))
         return outputs
     return change
@@ -93,3 +95,36 @@ def test_the_networks_food_is_told(bundle, clip):
         assert feed['image'].shape == (1, 3, 160, 160)
         assert not any(isinstance(value, Handle) for value in feed.values())
     np.testing.assert_array_equal(feeds[0][1]['image'], feeds[3][1]['image'])
+
+
+def test_a_session_that_drifts_is_refused_though_each_crop_is_alike(bundle, clip):
+    # It sees the same crops as the other in the comparison: only alone does it lose its way.
+    verdict = gate(bundle, open_session(bundle), Forgetful(open_session(bundle)), [clip])
+    assert verdict.median == verdict.minimum == 1.0
+    assert verdict.tracked < 0.9 and not verdict.passed
+
+
+class Forgetful(Altered):
+    """Two of a kind on one template: what the second one is told goes astray."""
+
+    def __init__(self, session) -> None:
+        super().__init__(session, lambda outputs: outputs)
+        self._given = []
+
+    def run(self, role, inputs):
+        if role == 'template':
+            outputs = super().run(role, inputs)
+            self._given.append(outputs)
+            return outputs
+        alone = inputs['template_tokens'] is self._given[-1]['template_tokens']
+        outputs = super().run(role, inputs)
+        return shifted(outputs) if alone and len(self._given) > 1 else outputs
+
+
+def test_an_answer_that_is_no_number_is_refused(bundle, clip):
+    def overflown(outputs):
+        outputs['score'] = outputs['score'].copy()
+        outputs['score'][..., -1, -1] = np.nan
+        return outputs
+    verdict = gate(bundle, open_session(bundle), Altered(open_session(bundle), overflown), [clip])
+    assert verdict.map == 0.0 and not verdict.passed
