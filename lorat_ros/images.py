@@ -18,7 +18,11 @@ import cv2
 import numpy as np
 
 JPEG_START, JPEG_SCAN, JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
-PNG_START, PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
+PNG_START, PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
+MOST_PIXELS = 100_000_000    # of a file: a few bytes may announce gigabytes
+#: Markers behind which a JPEG file says how large it is: start of frame, of any process.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD9)))     # markers that nothing belongs to
 
 
 class RawImage(Protocol):
@@ -157,7 +161,8 @@ def encoded_to_bgr(message: EncodedImage) -> np.ndarray:
 
     What is cut off is refused: OpenCV 4 fills the rest with grey and says nothing.
 
-    :raises ImageError: empty, cut off, a depth image, or nothing that OpenCV can decode.
+    :raises ImageError: empty, cut off, a depth image, of over MOST_PIXELS pixels, or nothing that
+        OpenCV can decode.
     """
     data = bytes(message.data)
     what = f'compressed image (format {message.format!r}, {len(data)} bytes)'
@@ -173,11 +178,18 @@ def encoded_to_bgr(message: EncodedImage) -> np.ndarray:
         raise ImageError('truncated JPEG', f'{what} is a truncated JPEG: no end marker after its '
                          'last scan, expected the whole file; check the link or the buffer of the '
                          'publisher')
-    if data.startswith(PNG_START) and PNG_END not in data[-64:]:
-        raise ImageError('truncated PNG', f'{what} is a truncated PNG: no IEND chunk at its end, '
-                         'expected the whole file; check the link or the buffer of the publisher')
+    if data.startswith(PNG_START) and not _has_all_chunks(data):
+        raise ImageError('truncated PNG', f'{what} is a truncated or damaged PNG: its chunks do '
+                         'not lead to an IEND chunk, expected the whole file; check the link or '
+                         'the buffer of the publisher')
+    height, width = _announced_size(data)
+    if height * width > MOST_PIXELS:
+        raise ImageError('too large', f'{what} says that it has {width}x{height} pixels, expected '
+                         f'at most {MOST_PIXELS}: it is damaged, or scale it down before it is '
+                         'sent')
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        # Nothing but JPEG and PNG: of other formats the size is not known before.
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if height else None
     except cv2.error as error:  # a size beyond OpenCV's limits, for one
         raise ImageError('undecodable', f'{what} cannot be decoded ({error}), expected JPEG or '
                          'PNG: check the publisher') from error
@@ -185,6 +197,38 @@ def encoded_to_bgr(message: EncodedImage) -> np.ndarray:
         raise ImageError('undecodable', f'{what} cannot be decoded, expected JPEG or PNG: check '
                          'the publisher, or set image_transport to raw')
     return image
+
+
+def _has_all_chunks(png: bytes) -> bool:
+    """Whether the chunks of a PNG file end with IEND: decoders make room for any length."""
+    place = len(PNG_START)
+    while place + 12 <= len(png):
+        if png[place + 4:place + 8] == PNG_END:
+            return True
+        place += 12 + int.from_bytes(png[place:place + 4], 'big')
+    return False
+
+
+def _announced_size(data: bytes) -> tuple[int, int]:
+    """Height and width that a JPEG or PNG file says it has; (0, 0) where it does not say."""
+    if data.startswith(PNG_START):
+        width, height = (int.from_bytes(data[place:place + 4], 'big') for place in (16, 20))
+        return (height, width) if height and width else (0, 0)
+    if not data.startswith(JPEG_START):
+        return 0, 0
+    largest, place = (0, 0), 2
+    while (place := data.find(b'\xff', place)) >= 0 and place + 9 <= len(data):
+        marker = data[place + 1]
+        if marker == 0xDA:      # the scan begins; decoders have made room by now
+            break
+        if marker in (0x00, 0xFF) or marker in _JPEG_BARE:
+            place += 1 if marker == 0xFF else 2
+            continue
+        if marker in _JPEG_FRAMES:
+            height, width = (int.from_bytes(data[place + k:place + k + 2], 'big') for k in (5, 7))
+            largest = max(largest, (height, width), key=lambda size: size[0] * size[1])
+        place += 2 + int.from_bytes(data[place + 2:place + 4], 'big')
+    return largest
 
 
 def unknown_encoding(encoding: str) -> str:

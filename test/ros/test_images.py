@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import struct
 import sys
+import zlib
 from types import ModuleType
 
 import cv2
@@ -227,6 +228,26 @@ def test_what_is_no_picture_is_refused(format_: str, data: bytes, error: str) ->
     with pytest.raises(ImageError, match=error) as raised:
         to_bgr(CompressedImage(format=format_, data=data))
     assert repr(format_) in str(raised.value) and 'expected' in str(raised.value)
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png'])
+def test_a_file_that_announces_gigabytes_is_refused_before_there_is_room_for_them(suffix) -> None:
+    whole = bytearray(compressed(suffix))
+    if suffix == 'png':
+        whole[16:24] = (60_000).to_bytes(4, 'big') * 2
+        # The checksum of the header, or a decoder would stop there.
+        whole[29:33] = zlib.crc32(whole[12:29]).to_bytes(4, 'big')
+    else:
+        frame = whole.index(b'\xff\xc0')
+        whole[frame + 5:frame + 9] = (60_000).to_bytes(2, 'big') * 2
+    with pytest.raises(ImageError, match='60000x60000 pixels, expected at most 100000000'):
+        to_bgr(CompressedImage(format=suffix, data=bytes(whole)))
+
+
+@pytest.mark.parametrize('suffix', ['bmp', 'webp'])
+def test_other_formats_are_refused(suffix) -> None:
+    with pytest.raises(ImageError, match='cannot be decoded, expected JPEG or PNG'):
+        to_bgr(CompressedImage(format=suffix, data=compressed(suffix)))
 
 
 # -- and back ---------------------------------------------------------------------------------
