@@ -36,6 +36,7 @@ class Eyes:
         self._complaints, self._errors = RepeatFilter(NAG_PERIOD), RepeatFilter(NAG_PERIOD)
         self._input = ImageInput(node, parameters['image_transport'],
                                  parameters['image_reliability'], self._on_image)
+        self._watching = True
         self._worker = Worker(process, self._on_frame_error)
 
     def close(self) -> None:
@@ -54,7 +55,7 @@ class Eyes:
     def awaiting(self) -> str:
         """Say what is missing if no image came of late, also in the log; empty if all is well."""
         silence = self._health.silence(time.monotonic(), self._opened)
-        if silence <= self._parameters['image_timeout']:
+        if not self._watching or silence <= self._parameters['image_timeout']:
             return ''
         reason = self._input.awaiting()
         if self._complaints.allows(reason):
@@ -73,9 +74,16 @@ class Eyes:
                 return what, seconds
         return '', 0.0
 
-    def begin_again(self) -> None:
-        """Count silence from now on: there was a pause."""
-        self._opened = time.monotonic()
+    def watch(self, wanted: bool) -> None:
+        """Subscribe, or do not: images that nobody wants cost as much as others."""
+        if wanted == self._watching:
+            return
+        self._watching = wanted
+        if wanted:
+            self._opened = time.monotonic()  # silence counts from now on: there was a pause
+            self._input.open()
+        else:
+            self._input.close()
 
     def _on_image(self, message: ImageMessage) -> None:
         frame = Frame(message, time.perf_counter())

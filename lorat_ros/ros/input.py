@@ -50,7 +50,14 @@ class ImageInput:
 
     def close(self) -> None:
         """Unsubscribe."""
-        self._node.destroy_subscription(self._subscription)
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            self._node.destroy_subscription(subscription)
+
+    def open(self) -> None:
+        """Subscribe again, as it was, after ``close``."""
+        if self._subscription is None:
+            self._subscription = self._subscribe()
 
     def publishers(self) -> Sequence[TopicEndpointInfo]:
         """Return all publishers on the topic that the graph knows, of whatever type."""
@@ -62,7 +69,7 @@ class ImageInput:
         Best effort matches every publisher, so that is what it starts with; where all offer
         reliable it is asked for, because lost fragments of a large image are then sent again.
         """
-        if self._wanted != 'auto':
+        if self._wanted != 'auto' or self._subscription is None:
             return
         offered = [info.qos_profile.reliability for info in self.publishers()
                    if info.topic_type == TYPE_NAMES[self._transport]]
@@ -75,7 +82,7 @@ class ImageInput:
             'best_effort, reliable); set parameter image_reliability to silence this')
         self.close()
         self.reliability = best
-        self._subscription = self._subscribe()
+        self.open()
 
     def awaiting(self) -> str:
         """Say what is missing while no image comes, and the cure."""
@@ -90,7 +97,8 @@ class ImageInput:
         """Return what /diagnostics says of the subscription."""
         return {'topic': self.topic, 'transport': self._transport,
                 'publishers': ', '.join(map(_name_of, self.publishers())) or 'none',
-                'qos': f'{self.reliability}, volatile, keep last'}
+                'qos': f'{self.reliability}, volatile, keep last' if self._subscription
+                else 'not subscribed: paused'}
 
     def _subscribe(self):
         qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST,

@@ -178,9 +178,9 @@ SPECS = (
          'How far back images are kept, so that a stamped box on ~/init_box starts on the very '
          'image it was drawn on; 0.0 = not at all.',
          Settable.UNCONFIGURED, low=0.0, high=60.0),
-    Spec('frame_buffer_megabytes', 256,
+    Spec('frame_buffer_megabytes', 64,
          'What the images that are kept may take; if it is less than frame_buffer_seconds needs, '
-         'the oldest go first (1920x1080 bgr8 at 30 fps: 187 a second).',
+         'they are kept at larger distances (1920x1080 bgr8 at 30 fps: 187 a second).',
          Settable.UNCONFIGURED, low=1, high=16384),
     Spec('debug_image.max_rate', 15.0,
          'Most debug images per second (each of raw and compressed, and only if subscribed).',

@@ -100,6 +100,7 @@ class TrackerNode(LifecycleNode):
             self._eyes = Eyes(self, self._settings, self._health, self._pipeline.keep,
                               self._pipeline.process,
                               on_error=lambda: self._report(only_news=True))
+            self._eyes.watch(self._pipeline.said.enabled)
         except Exception as error:
             super().on_deactivate(state)
             return self._fail('activate', error, 'correct it and start the node again')
@@ -209,9 +210,9 @@ class TrackerNode(LifecycleNode):
         response.success = self._pipeline is not None
         response.message = f'the node is {self._lifecycle}'
         if response.success:
-            if request.data and self._eyes is not None:
-                self._eyes.begin_again()
             self._pipeline.enable(request.data)
+            if self._eyes is not None:
+                self._eyes.watch(request.data)
             response.message = 'tracking goes on' if request.data else 'paused'
             self._report(only_news=True)
         return response

@@ -35,8 +35,11 @@ class FrameBuffer(Generic[Item]):
     """
     The newest frames, in the order of their stamps; safe between threads.
 
+    Where there is no room for all, they are thinned to even distances: a frame a little newer
+    than the one that was seen is worth more than none.
+
     :param seconds: how far back frames are kept, by their stamps; 0.0 keeps none.
-    :param most_bytes: what all frames together may take; the oldest go first.
+    :param most_bytes: what all frames together may take.
     """
 
     def __init__(self, seconds: float, most_bytes: int) -> None:
@@ -61,7 +64,7 @@ class FrameBuffer(Generic[Item]):
 
     def add(self, stamp: int, size: int, item: Item) -> None:
         """
-        Keep a frame, and forget what is now too old or too much.
+        Keep a frame, and forget what is now too old, or too close to others to be kept.
 
         :param stamp: nanoseconds of the camera's clock; 0 = none, and is not kept.
         :param size: bytes.
@@ -73,9 +76,22 @@ class FrameBuffer(Generic[Item]):
                 self._clear()
             self._frames.append(Kept(stamp, size, item))
             self._bytes += size
-            while self._frames and (self._bytes > self._most_bytes
-                                    or stamp - self._frames[0].stamp > self._span):
-                self._bytes -= self._frames.popleft().size
+            while stamp - self._frames[0].stamp > self._span:
+                self._forget(0)
+            while self._frames and self._bytes > self._most_bytes:
+                self._forget(self._least_missed())
+
+    def _least_missed(self) -> int:
+        """Place of the frame whose neighbours are closest together; of several, the oldest."""
+        stamps = [kept.stamp for kept in self._frames]
+        if len(stamps) < 3:
+            return 0
+        gaps = [later - earlier for earlier, later in zip(stamps, stamps[2:])]
+        return 1 + gaps.index(min(gaps))
+
+    def _forget(self, place: int) -> None:
+        self._bytes -= self._frames[place].size
+        del self._frames[place]
 
     def between(self, start: int, end: int) -> list[tuple[int, Item]]:
         """Return stamp and frame of all from ``start`` on and before ``end``, oldest first."""

@@ -195,7 +195,10 @@ def test_a_pause_publishes_nothing_and_ends_with_the_same_target(client: Client)
         client.send(client.frame())
         client.spin_for(0.1)
     assert client.arrays == []
+    client.wait_until(lambda: not client.is_watched, 'it unsubscribes')
+    client.wait_for_health('image input', 'not subscribed: paused')
     assert client.enable(True)
+    assert client.is_watched
     assert client.exchange(client.frame()).detections[0].id == target.id
 
 

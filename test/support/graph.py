@@ -68,6 +68,7 @@ class Client:
         kind = CompressedImage if compressed else Image
         self._image = self.node.create_publisher(kind, image_topic, image_qos or 1)
         self._reliable = image_qos is None
+        self._paused = False
         self._init_box = self.node.create_publisher(Detection2D, f'{node_name}/init_box', 1)
         listen = self.node.create_subscription
         listen(Detection2DArray, f'{node_name}/detections', self.arrays.append, 100)
@@ -214,8 +215,17 @@ class Client:
         return self.call(Trigger, 'reset', Trigger.Request()).success
 
     def enable(self, on: bool) -> bool:
-        """Call `~/enable`."""
-        return self.call(SetBool, 'enable', SetBool.Request(data=on)).success
+        """Call `~/enable`; after a pause wait until frames arrive again."""
+        success = self.call(SetBool, 'enable', SetBool.Request(data=on)).success
+        if success and on and self._paused:
+            self.wait_for_matches()
+        self._paused = success and not on
+        return success
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody subscribes to our images."""
+        return self._image.get_subscription_count() > 0
 
     def set_parameter(self, name: str, value: Any) -> str:
         """Set a parameter; returns why it was refused, or nothing."""

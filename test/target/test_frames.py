@@ -38,13 +38,25 @@ def test_what_is_kept(stamps: list[int], left: list[int]) -> None:
     assert (buffer.oldest, len(buffer)) == (left[0], len(left))
 
 
-def test_bytes_bound_it_too_and_the_oldest_go_first() -> None:
+def test_bytes_bound_it_too() -> None:
     buffer = filled([1, 2, 3, 4], most_bytes=25, size=10)
-    assert (kept(buffer), buffer.bytes) == ([3, 4], 20)
+    assert (kept(buffer), buffer.bytes) == ([1, 4], 20)
     buffer.add(5, 26, 5)  # more than there is room for at all
     assert (kept(buffer), buffer.bytes, buffer.oldest) == ([], 0, None)
     buffer.add(6, 25, 6)
     assert kept(buffer) == [6]
+
+
+@pytest.mark.parametrize('room', [8, 10, 23, 60])
+def test_where_there_is_no_room_for_all_they_are_thinned_evenly(room: int) -> None:
+    stamps = [1 + number * SECOND // 30 for number in range(300)]
+    buffer = filled(stamps, seconds=2.0, most_bytes=room * 6 + 5, size=6)
+    left = kept(buffer)
+    assert left[-1] == stamps[-1] and len(left) == room
+    gaps = [later - earlier for earlier, later in zip(left, left[1:])]
+    # Of the two seconds all is covered, and nowhere more thinly than twice what would be even.
+    assert left[-1] - left[0] >= 2 * SECOND - max(gaps)
+    assert max(gaps) <= 2 * 2 * SECOND / (room - 1)
 
 
 def test_no_seconds_keep_nothing_and_clearing_forgets() -> None:
