@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'the same rounds and compare them with the first; all of them must fit '
                         'into memory')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures here')
+    parser.add_argument('--peers', type=Path, metavar='SEQUENCES', help='instead: run the '
+                        'trackers of OpenCV and the models over a folder of sequences with known '
+                        'truth, and compare accuracy and cost; the first --engine alone counts')
+    parser.add_argument('--nanotrack', type=Path, metavar='FOLDER', help='with --peers: where '
+                        "NanoTrack's two ONNX files lie, for OpenCV's TrackerNano")
+    parser.add_argument('--plot', type=Path, metavar='FILE', help='with --peers: draw accuracy '
+                        'against cost, as PNG')
     parser.add_argument('--frames', metavar='VIDEO|FOLDER',
                         help="what is tracked (default: the demo's own clip)")
     parser.add_argument('--init', metavar='x,y,w,h', help='the target in the first of the '
@@ -59,6 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns 0, 1 (an engine that was named did not run) or 2."""
     limit_threads(args.threads)
+    if args.peers:
+        from lorat_ros.tools import benchmark_peers
+        return benchmark_peers.run(args)
     # Only now: NumPy decides about its threads when it is loaded.
     from lorat_ros.tools import benchmark_report, benchmark_run
     try:

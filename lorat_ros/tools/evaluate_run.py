@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +20,7 @@ from lorat_ros.engines.session import EngineError
 from lorat_ros.tools.evaluate_figures import Times
 from lorat_ros.tools.frames import FramesError, read_rows
 from lorat_ros.tools.sequences import Clip
-from lorat_ros.tracking.tracker import ImageError, Tracker
+from lorat_ros.tracking.tracker import ImageError, Tracker, TrackResult
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,17 @@ class Entry:
     score_recover: float = 0.0
 
 
-def run_clip(tracker: Tracker, clip: Clip, progress: Callable[[], object]) -> Run:
+class Follower(Protocol):
+    """What can be run over a sequence: our trackers, and others behind the same two calls."""
+
+    def init(self, image: np.ndarray, box: Sequence[float]) -> object:
+        """Take a target."""
+
+    def update(self, image: np.ndarray) -> TrackResult:
+        """Find it in the next image."""
+
+
+def run_clip(tracker: Follower, clip: Clip, progress: Callable[[], object]) -> Run:
     """
     Track through a sequence once, from its first box.
 

@@ -24,7 +24,8 @@ from visualization_msgs.msg import Marker
 def test_it_clicks_and_draws_when_its_images_come(node_process: Callable,
                                                   tmp_path: Path) -> None:
     with Listener('lorat_tracker') as graph:
-        clicks, boxes = graph.listen(Point, '~/init_point'), graph.listen(Detection2D, '~/init_box')
+        clicks = graph.listen(Point, '~/init_point')
+        boxes = graph.listen(Detection2D, '~/init_box')
         images = graph.node.create_publisher(Image, 'image', 10)
         infos = graph.node.create_publisher(CameraInfo, 'camera_info', 10)
         markers = graph.node.create_publisher(Marker, '~/marker', 10)
