@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 
 from lorat_ros.boxes import Box
+from lorat_ros.engines.sampling import Recipe
+from lorat_ros.tracking.crop_taps import area_taps, linear_taps, moved, no_taps, pair_taps
 
 
 @dataclass(frozen=True)
@@ -101,17 +103,38 @@ def sample_crop(image: np.ndarray, plan: CropPlan) -> np.ndarray:
     u1, v1, u2, v2 = plan.destination
     if u2 == u1:
         return _filled(plan)
-    shrink = 1 / max(plan.scale)
-    step = max(1, int(shrink / 3))
-    first = (step - 1) // 2
+    step, first, area = _thinning(plan)
     part = image[y1 + first:y2:step, x1 + first:x2:step]
-    method = cv2.INTER_AREA if shrink > 1.5 else cv2.INTER_LINEAR
-    resized = _resize(part, (u2 - u1, v2 - v1), method)
+    resized = _resize(part, (u2 - u1, v2 - v1), cv2.INTER_AREA if area else cv2.INTER_LINEAR)
     if (u1, v1, u2, v2) == (0, 0, plan.size, plan.size):
         return resized
     canvas = _filled(plan)
     canvas[v1:v2, u1:u2] = resized
     return canvas
+
+
+def crop_recipe(plan: CropPlan, image_wh: tuple[int, int]) -> Recipe:
+    """``sample_crop`` in plain numbers."""
+    step, first, area = _thinning(plan)
+    taps = area_taps if area else linear_taps
+    axes = [no_taps() if high == low else
+            moved(taps(len(range(low + first, high, step)), end - start), low + first, step)
+            for low, high, start, end in _axes(plan)]
+    return Recipe(*axes, plan.destination[:2], plan.size, tuple(np.round(plan.fill).tolist()),
+                  whole=True)
+
+
+def _thinning(plan: CropPlan) -> tuple[int, int, bool]:
+    """Of how many pixels one is read, which is the first, and whether areas are averaged."""
+    shrink = 1 / max(plan.scale)
+    step = max(1, int(shrink / 3))
+    return step, (step - 1) // 2, shrink > 1.5
+
+
+def _axes(plan: CropPlan) -> list[tuple[int, int, int, int]]:
+    """Of x and y: start and end in the image, start and end in the crop."""
+    return [(plan.source[k], plan.source[k + 2], plan.destination[k], plan.destination[k + 2])
+            for k in (0, 1)]
 
 
 def _filled(plan: CropPlan) -> np.ndarray:
@@ -169,6 +192,13 @@ def sample_bilinear(image: np.ndarray, plan: CropPlan) -> np.ndarray:
         rows.append(both[:, :u2 - u1] * (1 - across) + both[:, u2 - u1:] * across)
     canvas[v1:v2, u1:u2] = rows[0] * (1 - down) + rows[1] * down
     return canvas
+
+
+def bilinear_recipe(plan: CropPlan, image_wh: tuple[int, int]) -> Recipe:
+    """``sample_bilinear`` in plain numbers."""
+    axes = [no_taps() if high == low else moved(pair_taps(*_taps(high - low, end - start)), low)
+            for low, high, start, end in _axes(plan)]
+    return Recipe(*axes, plan.destination[:2], plan.size, plan.fill, whole=False)
 
 
 def mean_colour(image: np.ndarray) -> tuple[float, float, float]:

@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 
 from lorat_ros.boxes import Box, centre_xywh, clip_xywh
+from lorat_ros.engines.sampling import Colours
 from lorat_ros.engines.session import Value
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.tracking.crops import (CropPlan, mean_colour, plan_crop, sample_crop, window_side)
+from lorat_ros.tracking.crops import (crop_recipe, CropPlan, mean_colour, plan_crop, sample_crop,
+                                      window_side)
 from lorat_ros.tracking.family import Answer, CropSizes, reading
 from lorat_ros.tracking.rivals import distance_in_boxes, NEAR, Peak, peaks_of, Rivals
 from lorat_ros.tracking.sampler import CropRule, HOST, Sampler
@@ -54,7 +56,8 @@ def normalise(crop: np.ndarray) -> np.ndarray:
     return tensor
 
 
-CROPS = CropRule(sample_crop, normalise)
+CROPS = CropRule(sample_crop, normalise, crop_recipe, Colours(
+    tuple(IMAGE_MEAN.tolist()), (float(IMAGE_SCALE),) * 3))
 
 
 def shape_change(size: tuple[np.ndarray | float, np.ndarray | float],

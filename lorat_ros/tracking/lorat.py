@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 
 from lorat_ros.boxes import Box
+from lorat_ros.engines.sampling import Colours
 from lorat_ros.engines.session import Value
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.tracking.crops import CropPlan, sample_bilinear, window_side
+from lorat_ros.tracking.crops import bilinear_recipe, CropPlan, sample_bilinear, window_side
 from lorat_ros.tracking.family import Answer, CropSizes, reading
 from lorat_ros.tracking.sampler import CropRule, HOST, Sampler
 
@@ -122,7 +123,8 @@ def normalise(crop: np.ndarray) -> np.ndarray:
     return tensor
 
 
-CROPS = CropRule(sample_bilinear, normalise)
+CROPS = CropRule(sample_bilinear, normalise, bilinear_recipe, Colours(
+    tuple((255 * IMAGE_MEAN).tolist()), tuple((1 / (255 * IMAGE_STD)).tolist())))
 
 
 def window_of(grid: int) -> np.ndarray:

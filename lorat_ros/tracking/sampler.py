@@ -4,7 +4,8 @@
 The seam between what a crop shows and who cuts it out.
 
 A family plans its crops and says by which rule they become the network's numbers; a sampler does
-the work. The sampler of the host calls the rule's own functions.
+the work. The sampler of the host calls the rule's own functions; a sampler for a device follows
+the same rule in plain numbers, and what it makes stays there.
 """
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from lorat_ros.engines.session import Value
+from lorat_ros.engines.sampling import Colours, CropDevice, Recipe
+from lorat_ros.engines.session import Handle, Value
 
 Plan = TypeVar('Plan')      # a family's own: CropPlan or SquareCrop
 
@@ -27,6 +29,10 @@ class CropRule:
     sample: Callable[[np.ndarray, Plan], np.ndarray]
     #: Such a crop to what the network takes, (1, 3, S, S) float32 RGB.
     normalise: Callable[[np.ndarray], np.ndarray]
+    #: The same in plain numbers, for a device: a plan and the image's (width, height) to a recipe
+    #: for ``sample``; and ``normalise``.
+    recipe: Callable[[Plan, tuple[int, int]], Recipe]
+    colours: Colours
 
 
 class Sampler(Protocol):
@@ -52,3 +58,19 @@ class HostSampler:
 
 
 HOST: Sampler = HostSampler()
+
+
+class DeviceSampler:
+    """
+    Lets a device cut crops; they go to the network without coming back.
+
+    Levels of bytes may differ from the host's by one where both round, those of floats by 1e-3.
+    """
+
+    def __init__(self, device: CropDevice) -> None:
+        self._device = device
+
+    def cut(self, image: np.ndarray, plan: Plan, rule: CropRule) -> Handle:
+        """Execute a plan by a rule; see ``Sampler.cut``."""
+        recipe = rule.recipe(plan, (image.shape[1], image.shape[0]))
+        return Handle(self._device.make(image, recipe, rule.colours))

@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 
 from lorat_ros.boxes import Box, centre_xywh
+from lorat_ros.engines.sampling import Colours, Recipe
+from lorat_ros.tracking.crop_taps import linear_taps, moved, within
 from lorat_ros.tracking.sampler import CropRule
 
 MARGIN = 10.0          # pixels of a box that the clip keeps in the image, and its smallest side
@@ -119,7 +121,7 @@ def _sample(image: np.ndarray, crop: SquareCrop) -> np.ndarray:
     channels = image.shape[2]
     # The last row and the last column are left out, as published.
     image = image[:-1, :-1]
-    step = -(-side // LARGEST)
+    step = _step(side)
     if step > 1:
         image = image[::step, ::step]
         left, top, side = left // step, top // step, -(-side // step)
@@ -139,6 +141,20 @@ def _sample(image: np.ndarray, crop: SquareCrop) -> np.ndarray:
     return cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
+def square_recipe(crop: SquareCrop, image_wh: tuple[int, int]) -> Recipe:
+    """``sample_square`` in plain numbers: what is black has taps that do not count."""
+    step = _step(crop.side)
+    taps = linear_taps(-(-crop.side // step), crop.size)
+    axes = [moved(within(moved(taps, low // step), 0, -(-(length - 1) // step)), 0, step)
+            for low, length in zip(crop.corner, image_wh)]
+    return Recipe(*axes, (0, 0), crop.size, (0.0, 0.0, 0.0), whole=True)
+
+
+def _step(side: int) -> int:
+    """Of how many pixels of a square one is read."""
+    return -(-side // LARGEST)
+
+
 def _rows_read(side: int, size: int) -> np.ndarray:
     """Rows that a bilinear resize may read: two for each of the result, one more either side."""
     if side <= 4 * size:
@@ -156,7 +172,9 @@ def normalise(crop: np.ndarray) -> np.ndarray:
     return tensor
 
 
-CROPS = CropRule(sample_square, normalise)
+CROPS = CropRule(sample_square, normalise, square_recipe, Colours(
+    tuple(255 * mean for mean in reversed(_RGB_MEAN)),
+    tuple(1 / (255 * std) for std in reversed(_RGB_STD))))
 
 
 def clip_box(box: Box, image_wh: tuple[int, int], margin: float = MARGIN) -> Box:
