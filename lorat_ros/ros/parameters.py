@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from lorat_ros.engines.session import ENGINE_NAMES, PRECISION_NAMES
+from lorat_ros.tracking.crop_choice import CROPS_NAMES
 
 NO_BOX = (0.0, 0.0, 0.0, 0.0)
 FROM_MODEL = -1.0
@@ -139,6 +140,10 @@ SPECS = (
     Spec('engine_cache_dir', '',
          "Folder of what `lorat build` made; empty = lorat_ros/engines in the user's cache.",
          Settable.UNCONFIGURED),
+    Spec('crops', 'auto',
+         'Who cuts crops out of the images: cpu, the gpu of the engine, or auto: the gpu where '
+         '`lorat benchmark --crops both` has measured that it is faster, else the cpu.',
+         Settable.UNCONFIGURED, choices=CROPS_NAMES),
     Spec('threads', 1, 'CPU threads of the engine; more are faster only on idle cores.',
          Settable.UNCONFIGURED, low=1, high=64),
     Spec('image_transport', 'raw',

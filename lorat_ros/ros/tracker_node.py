@@ -143,7 +143,7 @@ class TrackerNode(LifecycleNode):
         self._tracker = load_tracker(
             self._settings['model'] or None,
             *(self._settings[name] for name in ('engine', 'threads', 'precision')),
-            self._settings['engine_cache_dir'] or None)
+            self._settings['engine_cache_dir'] or None, self._settings['crops'])
         target = Target(self._tracker, TargetStatus(*self._thresholds({}),
                                                     self._settings['coast_seconds']),
                         self._settings['reacquire'])

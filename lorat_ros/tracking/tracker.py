@@ -20,6 +20,7 @@ from lorat_ros.boxes import Box, check_init_box
 from lorat_ros.engines.session import open_session, Session
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.models.catalog import find_bundle
+from lorat_ros.tracking.crop_choice import open_sampler
 from lorat_ros.tracking.family import Family, family_class
 from lorat_ros.tracking.sampler import HOST, Sampler
 
@@ -144,7 +145,8 @@ class Tracker:
 
 
 def load_tracker(model: str | Path | None = None, engine: str = 'auto', threads: int = 1,
-                 precision: str = 'auto', cache: str | Path | None = None) -> Tracker:
+                 precision: str = 'auto', cache: str | Path | None = None, crops: str = 'auto'
+                 ) -> Tracker:
     """
     Load a model and make a tracker of it.
 
@@ -153,6 +155,8 @@ def load_tracker(model: str | Path | None = None, engine: str = 'auto', threads:
     :param threads: CPU threads for one inference.
     :param precision: 'auto' is float32; 'bf16' and 'int8' must have been proven (``lorat build``).
     :param cache: folder of what ``lorat build`` made; None: the user's cache.
+    :param crops: who cuts them: 'cpu', 'gpu' (the session's), or 'auto': the GPU where
+        ``lorat benchmark --crops both`` has measured that it is faster.
     :raises lorat_ros.models.bundle.BundleError: the bundle is missing or damaged.
     :raises lorat_ros.engines.session.EngineError: no engine can run it here.
 
@@ -164,4 +168,5 @@ def load_tracker(model: str | Path | None = None, engine: str = 'auto', threads:
     """
     bundle = find_bundle(model)
     family_class(bundle)      # what is wrong with it is said before minutes go into an engine
-    return Tracker(bundle, open_session(bundle, engine, threads, precision, cache))
+    session = open_session(bundle, engine, threads, precision, cache)
+    return Tracker(bundle, session, open_sampler(crops, bundle, session, cache))

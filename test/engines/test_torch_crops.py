@@ -83,6 +83,21 @@ def test_device_and_host_agree(name: str, box: tuple[float, ...], size: int, vie
     assert apart.mean() <= 0.2
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize('name', RULES)
+def test_a_gpu_makes_the_same(name: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip('torch finds no GPU here')
+    device = TorchCrops(torch.device('cuda'), torch.cuda.Stream())
+    rule, plan_of, bound = RULES[name]
+    for box in ((90.0, 60.0, 70.0, 50.0), (-30.0, 200.0, 90.0, 90.0), (100.0, 50.0, 6.0, 9.0)):
+        found = DeviceSampler(device).cut(picture(), plan_of(box, 127), rule).value
+        torch.cuda.synchronize()
+        apart = (found.cpu().numpy() - HOST.cut(picture(), plan_of(box, 127), rule))[0]
+        assert np.abs(apart / np.array(rule.colours.scale[::-1])[:, None, None]).max() <= (
+            bound + 1e-3)
+
+
 @pytest.mark.parametrize('name', RULES)
 @pytest.mark.parametrize('box', [(-900.0, 10.0, 40.0, 30.0), (3000.0, 3000.0, 8.0, 8.0)])
 def test_outside_the_image_there_is_only_fill(name: str, box: tuple[float, ...]) -> None:
