@@ -48,6 +48,14 @@ class DeviceMemory(Protocol):
     def allocate(self, size: int) -> Buffer:
         """Reserve bytes on the device."""
 
+    def adopt(self, value: Any) -> tuple[Buffer, tuple[int, ...], str]:
+        """
+        Take what somebody else made on this device, in this stream.
+
+        :returns: its buffer, its shape, and its type in NumPy's words ('float32').
+        :raises EngineError: it cannot be reached through this library.
+        """
+
     def pinned(self, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
         """Reserve an array of the host that the device can copy from and to by itself."""
 
@@ -98,7 +106,7 @@ def open_memory(load: Callable[[str], Any] = importlib.import_module) -> DeviceM
     for name, (module, cure) in PROVIDERS.items():
         try:
             return load(module).open_memory()
-        except (ImportError, EngineError) as error:
+        except (ImportError, RuntimeError) as error:      # EngineError is one of them
             reasons.append(f'{name}: {error} ({cure})')
     raise EngineError('memory of the GPU can be reached neither through torch nor through '
                       f'cuda-python ({"; ".join(reasons)}): install one of them')

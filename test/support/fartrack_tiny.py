@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lorat_ros.networks.fartrack import FarTrack
+from lorat_ros.networks.network import Network
 from lorat_ros.training.method import Given
 from lorat_ros.training.methods.fartrack_distill import (DistillMethod, DistillSettings,
                                                          published_draws)
@@ -31,7 +31,7 @@ def distill_method(start: Path | None = None, **changes) -> DistillMethod:
     return DistillMethod(replace(SETTINGS, **changes), Given(start=start))
 
 
-def stir(network: FarTrack, factor: float = 6.0) -> FarTrack:
+def stir(network: Network, factor: float = 6.0) -> Network:
     """Make weights so large that every layer changes what is said."""
     with torch.no_grad():
         for parameter in network.parameters():

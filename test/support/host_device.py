@@ -11,10 +11,12 @@ from __future__ import annotations
 import ctypes
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lorat_ros.engines.device_memory import CaptureRefused, DeviceError
+from lorat_ros.engines.session import EngineError
 
 UNWRITTEN = 0xA5      # what fresh memory holds
 
@@ -70,6 +72,14 @@ class HostDevice:
         return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(pointer))
 
 
+class HostTensor(NamedTuple):
+    """What a library of arrays would put on the device."""
+
+    buffer: HostBuffer
+    shape: tuple[int, ...]
+    dtype: str
+
+
 class HostGraph:
     """Recorded work."""
 
@@ -96,6 +106,12 @@ class HostMemory:
     def allocate(self, size: int) -> HostBuffer:
         """Reserve bytes on the device."""
         return HostBuffer(self._device, size)
+
+    def adopt(self, value: Any) -> tuple[HostBuffer, tuple[int, ...], str]:
+        """Take what somebody else put on this device."""
+        if not isinstance(value, HostTensor):
+            raise EngineError(f'{type(value).__name__} is not on this device')
+        return value.buffer, value.shape, value.dtype
 
     def pinned(self, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
         """Reserve an array of the host; only such ones can be copied."""
