@@ -111,7 +111,8 @@ def attributes_of(source: str) -> set[str]:
             continue
         first, *rest = ast.unparse(node).removeprefix('self.').split('.')
         first = first.lstrip('_')
-        if rest and rest[-1].isidentifier() and not rest[-1].startswith('__'):
+        if (rest and all(part.isidentifier() for part in rest)
+                and not rest[-1].startswith('__')):
             if first == 'trt':
                 found.add('.'.join(rest))
             elif first in OBJECTS:
