@@ -29,7 +29,7 @@ FLOOR = {
 DOORS = {('engines/torch.py', 'networks')}
 WORKSHOP = {'networks', 'training'}  # nothing that runs in the node imports these
 WORKSHOP_USERS = {'networks', 'training', 'tools'}
-TORCH_ROOMS = ('networks/', 'training/', 'engines/torch')
+TORCH_ROOMS = ('networks/', 'training/', 'engines/torch')  # of engines: torch.py, torch_*.py
 ROS_MODULE = re.compile(r'(rclpy|rclcpp|cv_bridge|launch|launch_ros|ament_index_python|rosbag2_py|'
                         r'tf2_\w+|builtin_interfaces|rcl_interfaces|\w+_msgs|\w+_srvs)$')
 LONGEST = 300
