@@ -101,7 +101,7 @@ class EngineEntry(NamedTuple):
 ENGINES: Mapping[str, EngineEntry] = MappingProxyType({
     'onnx': EngineEntry('lorat_ros.engines.onnx', True, ('fp32', 'int8')),
     'openvino': EngineEntry('lorat_ros.engines.openvino', False, ('fp32', 'bf16')),
-    'torch': EngineEntry('lorat_ros.engines.torch', False, ('fp32',)),
+    'torch': EngineEntry('lorat_ros.engines.torch', False, ('fp32', 'bf16', 'fp16')),
 })
 ENGINE_NAMES = ('auto', *ENGINES)
 EXACT = 'fp32'      # what every engine can do and what needs no proof

@@ -1,13 +1,14 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-PyTorch as the reference: the network as it is defined, with the weights of the bundle's graphs.
+PyTorch: the network as it is defined, with the weights of the bundle's graphs.
 
-Slower than the other engines and the only one that imports torch; it exists to prove them.
+On a CPU it is the reference, slower than the other engines and there to prove them. On a GPU it
+runs in CUDA graphs (``torch_cuda``), for where there is no TensorRT.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,16 @@ import onnx
 import torch
 from onnx import numpy_helper
 
+from lorat_ros.engines.plan_cache import processor
 from lorat_ros.engines.session import EngineError, Handle, Value
+from lorat_ros.engines.torch_cuda import GraphedSession, GraphedStage, Lane
+from lorat_ros.engines.torch_memory import open_memory
+from lorat_ros.engines.torch_precision import arithmetic, check_precision, lower, widened
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.models.families import FAMILIES, load
 from lorat_ros.networks.network import Network
+
+_CPU = torch.device('cpu')
 
 
 def weights_of(bundle: Bundle) -> dict[str, torch.Tensor]:
@@ -58,15 +65,22 @@ def build_network(bundle: Bundle) -> Network:
 
 
 class TorchSession:
-    """Runs a network stage by stage in float32 on the CPU."""
+    """Runs a network stage by stage on the CPU."""
 
     engine = 'torch'
     device = 'cpu'
-    precision = 'fp32'
 
-    def __init__(self, network: Network, threads: int) -> None:
+    def __init__(self, network: Network, threads: int, precision: str = 'fp32') -> None:
+        """
+        Take over a network.
+
+        :param precision: of its products, see ``torch_precision``; below float32 their weights
+            are changed for good.
+        """
         torch.set_num_threads(threads)
+        self.precision = precision
         self._network = network.eval()
+        lower(self._network, precision)
 
     def run(self, role: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """Run the stage of a role; see ``Session.run``."""
@@ -75,10 +89,10 @@ class TorchSession:
             raise EngineError(f'this model has no graph {role!r}, only {sorted(outputs)}')
         tensors = {name: value.value if isinstance(value, Handle) else torch.from_numpy(value)
                    for name, value in inputs.items()}
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic(self.precision, _CPU):
             values = getattr(self._network, role)(**tensors)
         kept = self._network.hands_over.get(role, ())
-        return {name: Handle(value) if name in kept else value.numpy()
+        return {name: Handle(value) if name in kept else widened(value).numpy()
                 for name, value in zip(outputs[role], values)}
 
     def close(self) -> None:
@@ -86,7 +100,48 @@ class TorchSession:
         del self._network
 
 
+def graphed_session(network: Network, precision: str, lane: Lane) -> GraphedSession:
+    """
+    Run a network on the device of a lane, a CUDA graph for each stage.
+
+    :param precision: of its products, see ``torch_precision``.
+    :raises EngineError: this GPU has no such arithmetic.
+    """
+    device = lane.crop_device
+    check_precision(precision, device)
+    network = network.eval().to(device)
+    lower(network, precision)
+
+    def caller(role: str) -> Callable[..., tuple[torch.Tensor, ...]]:
+        def call(**tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            # Without TF32, which torch lets convolutions have: float32 is float32 here.
+            with arithmetic(precision, device), torch.backends.cudnn.flags(allow_tf32=False):
+                values = getattr(network, role)(**tensors)
+            kept = network.hands_over.get(role, ())
+            return tuple(value if name in kept else widened(value)
+                         for name, value in zip(network.outputs[role], values))
+        return call
+    return GraphedSession({role: GraphedStage(role, caller(role), outputs,
+                                              network.hands_over.get(role, ()), lane)
+                           for role, outputs in network.outputs.items()}, precision, lane)
+
+
+def version() -> str:
+    """All that the answers in low precision hang on besides the graphs."""
+    if not torch.cuda.is_available():
+        return f'torch {torch.__version__} {processor()}'
+    major, minor = torch.cuda.get_device_capability()
+    return f'torch {torch.__version__} {torch.cuda.get_device_name()} {major}.{minor}'
+
+
 def open_session(bundle: Bundle, threads: int, precision: str = 'fp32',
-                 built: Path | None = None) -> TorchSession:
-    """Open a bundle; see ``lorat_ros.engines.session.open_session``."""
-    return TorchSession(build_network(bundle), threads)
+                 built: Path | None = None) -> TorchSession | GraphedSession:
+    """
+    Open a bundle, on the GPU if torch can use one.
+
+    See ``lorat_ros.engines.session.open_session``.
+    """
+    network = build_network(bundle)
+    if torch.cuda.is_available():
+        return graphed_session(network, precision, open_memory())
+    return TorchSession(network, threads, precision)

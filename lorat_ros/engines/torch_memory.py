@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class TorchMemory:
     def allocate(self, size: int) -> TorchBuffer:
         """Reserve bytes on the device."""
         try:
-            with torch.cuda.stream(self.crop_stream):
+            with self.on_stream():
                 return TorchBuffer(torch.empty(size, dtype=torch.uint8, device=self.crop_device))
         except RuntimeError as error:
             raise DeviceError(f'the GPU has no {size} bytes left ({error}): use a smaller '
@@ -70,19 +71,27 @@ class TorchMemory:
     def _of(self, array: np.ndarray) -> torch.Tensor:
         return self._pinned[array.ctypes.data]
 
+    def on_stream(self) -> AbstractContextManager:
+        """Context in which torch asks this stream."""
+        return torch.cuda.stream(self.crop_stream)
+
+    def host(self, like: torch.Tensor) -> torch.Tensor:
+        """Reserve a pinned tensor of the host, of the shape and type of another."""
+        return torch.empty(like.shape, dtype=like.dtype, pin_memory=True)
+
     def upload(self, target: TorchBuffer, source: np.ndarray) -> None:
         """Ask for a copy from a pinned array."""
-        with torch.cuda.stream(self.crop_stream):
+        with self.on_stream():
             target.tensor.copy_(self._of(source), non_blocking=True)
 
     def download(self, target: np.ndarray, source: TorchBuffer) -> None:
         """Ask for a copy to a pinned array."""
-        with torch.cuda.stream(self.crop_stream):
+        with self.on_stream():
             self._of(target).copy_(source.tensor, non_blocking=True)
 
     def copy(self, target: TorchBuffer, source: TorchBuffer) -> None:
         """Ask for a copy on the device."""
-        with torch.cuda.stream(self.crop_stream):
+        with self.on_stream():
             target.tensor.copy_(source.tensor, non_blocking=True)
 
     def synchronise(self) -> None:
@@ -96,7 +105,7 @@ class TorchMemory:
         """Record what a function asks for."""
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.stream(self.crop_stream):
+            with self.on_stream():
                 # Other threads of the process go on using the GPU meanwhile.
                 graph.capture_begin(capture_error_mode='thread_local')
                 try:

@@ -27,7 +27,8 @@ def inputs(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 def answer(engine: str, seed: int, threads: int = 1) -> dict[str, np.ndarray]:
     session = open_session(find_bundle(), engine, threads)
-    assert (session.engine, session.device, session.precision) == (engine, 'cpu', 'fp32')
+    assert (session.engine, session.precision) == (engine, 'fp32')
+    assert session.device == 'cpu' or engine == 'torch'
     template, image = inputs(seed)
     memory = session.run('template', template)
     assert all(isinstance(value, Handle) for value in memory.values())
