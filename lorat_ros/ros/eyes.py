@@ -85,10 +85,10 @@ class Eyes:
         else:
             self._input.close()
 
-    def _on_image(self, message: ImageMessage) -> None:
+    def _on_image(self, message: ImageMessage, missed: int) -> None:
         frame = Frame(message, time.perf_counter())
         self._keep(frame)
-        self._health.count_received(dropped=self._worker.give(frame))
+        self._health.count_received(self._worker.give(frame), missed)
 
     def _on_frame_error(self, error: Exception) -> None:
         if not self._node.context.ok():  # the graph is gone: the frame is not to blame

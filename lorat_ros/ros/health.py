@@ -27,7 +27,7 @@ class Health:
     """Counters and windows. The executor counts arrivals, the worker everything else."""
 
     def __init__(self) -> None:
-        self.received = self.processed = self.dropped = self.failed = 0
+        self.received = self.processed = self.dropped = self.failed = self.missed = 0
         self.last_image: Optional[float] = None  # monotonic seconds
         self.last_result: Optional[float] = None  # monotonic seconds
         self.picture = 'none yet'
@@ -35,9 +35,13 @@ class Health:
         self._stages: dict[str, deque[float]] = {}
         self._done: deque[float] = deque(maxlen=WINDOW)
 
-    def count_received(self, dropped: bool) -> None:
-        """Take note of an arrival, and of whether a waiting frame was dropped for it."""
+    def count_received(self, dropped: bool, missed: int = 0) -> None:
+        """Take note of an arrival, whether a waiting frame was dropped for it, how many were lost.
+
+        :param missed: published before it and never arrived.
+        """
         self.received += 1
+        self.missed += missed
         self.dropped += dropped
         self.last_image = time.monotonic()
 
@@ -105,6 +109,7 @@ class Health:
         return diagnostic_status(name, level, message, {
             **facts, 'picture': self.picture, 'fps': f'{self.fps:.1f}', 'received': self.received,
             'processed': self.processed, 'dropped': self.dropped, 'failed': self.failed,
+            'missed': self.missed,
             **self.stages(['age']), 'last error': self._last_error or 'none'})
 
 

@@ -3,9 +3,9 @@
 """The image subscription: which topic, which QoS, and why nothing comes when nothing comes."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
@@ -15,6 +15,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 
+from lorat_ros.ros.arrivals import Arrivals, with_info
 from lorat_ros.ros.parameters import ParameterError
 
 ImageMessage = Union[Image, CompressedImage]
@@ -33,13 +34,15 @@ class ImageInput:
     :param node: whose `image` (or its compressed sibling) it is.
     :param transport: raw or compressed.
     :param reliability: auto, best_effort or reliable; a `qos_overrides` parameter beats it.
-    :param on_image: called in the executor with each message.
+    :param on_image: called in the executor with each message, and with how many were lost just
+        before it, on their way from the same publisher.
     :raises ParameterError: a `qos_overrides` parameter cannot be used.
     """
 
     def __init__(self, node: Node, transport: str, reliability: str,
-                 on_image: Callable[[ImageMessage], None]) -> None:
+                 on_image: Callable[[ImageMessage, int], None]) -> None:
         self._node, self._transport, self._on_image = node, transport, on_image
+        self._arrivals = Arrivals()
         # The sibling follows a remap of `image`, as image_transport's own subscribers do.
         self.topic = node.resolve_topic_name('image')
         if transport == 'compressed':
@@ -100,14 +103,18 @@ class ImageInput:
                 'qos': f'{self.reliability}, volatile, keep last' if self._subscription
                 else 'not subscribed: paused'}
 
+    def _on_message(self, message: ImageMessage, info: Mapping[str, Any]) -> None:
+        self._on_image(message, self._arrivals.missed(info))
+
     def _subscribe(self):
+        self._arrivals.forget()
         qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST,
                          reliability=RELIABILITIES[self.reliability],
                          durability=QoSDurabilityPolicy.VOLATILE)
         kinds = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
         return self._node.create_subscription(
             MESSAGE_TYPES[self._transport],
-            'image' if self._transport == 'raw' else self.topic, self._on_image, qos,
+            'image' if self._transport == 'raw' else self.topic, with_info(self._on_message), qos,
             qos_overriding_options=QoSOverridingOptions(kinds))
 
     def _overridden_reliability(self) -> Optional[str]:

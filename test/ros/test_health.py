@@ -20,7 +20,8 @@ def test_before_the_first_frame() -> None:
     assert report.message == 'no image on /t'
     assert values(report) == {
         'topic': '/t', 'picture': 'none yet', 'fps': '0.0', 'received': '0', 'processed': '0',
-        'dropped': '0', 'failed': '0', 'age p50/p95 [ms]': 'none yet', 'last error': 'none'}
+        'dropped': '0', 'failed': '0', 'missed': '0', 'age p50/p95 [ms]': 'none yet',
+            'last error': 'none'}
 
 
 def test_frames_are_counted_and_timed() -> None:

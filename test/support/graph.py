@@ -68,7 +68,7 @@ class Client:
         kind = CompressedImage if compressed else Image
         self._image = self.node.create_publisher(kind, image_topic, image_qos or 1)
         self._reliable = image_qos is None
-        self._paused = False
+        self._paused, self.sent = False, 0
         self._init_box = self.node.create_publisher(Detection2D, f'{node_name}/init_box', 1)
         listen = self.node.create_subscription
         listen(Detection2DArray, f'{node_name}/detections', self.arrays.append, 100)
@@ -132,6 +132,7 @@ class Client:
 
     def send(self, message: Any) -> None:
         """Publish an image message."""
+        self.sent += 1
         self._image.publish(message)
 
     def exchange(self, message: Any) -> Detection2DArray:
