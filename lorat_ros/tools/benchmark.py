@@ -12,6 +12,7 @@ from pathlib import Path
 
 HELP = 'measure how fast models run, engines side by side'
 DEFAULT_ENGINES = ('onnx', 'openvino', 'torch')
+GPU_ENGINES = ('torch:bf16', 'torch:fp16', 'tensorrt:fp16')
 POOLS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'BLIS_NUM_THREADS')
 
 
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'weights; may be repeated (default: the shipped model)')
     parser.add_argument('--engine', action='append', metavar='E[:P]', help='what runs the model, '
                         'and in which precision (openvino:bf16; see lorat build); may be '
-                        f'repeated (default: {", ".join(DEFAULT_ENGINES)})')
+                        f'repeated (default: {", ".join(DEFAULT_ENGINES)}; '
+                        f'with a GPU also {", ".join(GPU_ENGINES)})')
     parser.add_argument('--threads', type=count, default=1, metavar='N',
                         help='CPU threads (default: %(default)s)')
     parser.add_argument('--rounds', type=count, default=30, metavar='N',
@@ -49,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--together', action='store_true', help='let all models take turns in '
                         'the same rounds and compare them with the first; all of them must fit '
                         'into memory')
+    parser.add_argument('--crops', choices=('auto', 'cpu', 'gpu', 'both'), default='auto',
+                        help='who cuts the crops of engines on a GPU; both: measure both, and '
+                        'keep the faster one in the engine cache for auto (default: %(default)s)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures here')
     parser.add_argument('--peers', type=Path, metavar='SEQUENCES', help='instead: run the '
                         'trackers of OpenCV and the models over a folder of sequences with known '
@@ -77,8 +82,9 @@ def run(args: argparse.Namespace) -> int:
                              'it first')
         report = benchmark_run.measure_all(benchmark_run.Settings(
             tuple(dict.fromkeys(args.model or [''])),
-            tuple(dict.fromkeys(args.engine or DEFAULT_ENGINES)),
-            args.threads, args.rounds, args.seconds, args.together, args.frames, args.init))
+            tuple(dict.fromkeys(args.engine or default_engines())),
+            args.threads, args.rounds, args.seconds, args.together, args.frames, args.init,
+            args.crops))
     except (ValueError, OSError, RuntimeError) as error:
         print(f'lorat benchmark: {error}', file=sys.stderr)
         return 2
@@ -88,6 +94,12 @@ def run(args: argparse.Namespace) -> int:
     if not all(model['engines'] for model in report['models']):
         return 2
     return 1 if args.engine and any(model['left_out'] for model in report['models']) else 0
+
+
+def default_engines() -> tuple[str, ...]:
+    """Engines measured if none is named: with a GPU, those too that run there."""
+    from lorat_ros.engines.gpu import find_gpu, Gpu
+    return (*DEFAULT_ENGINES, *GPU_ENGINES) if isinstance(find_gpu(), Gpu) else DEFAULT_ENGINES
 
 
 def limit_threads(threads: int) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 Clock = Callable[[], float]      # seconds since some moment
 
@@ -18,3 +18,13 @@ def work_clock(threads: int) -> tuple[str, Clock]:
     few milliseconds), so for several threads it is the wall clock.
     """
     return ('CPU', time.process_time) if threads == 1 else ('wall', time.perf_counter)
+
+
+def clock_of(threads: int, devices: Iterable[str]) -> tuple[str, Clock]:
+    """
+    Name of the clock for all of these devices, and the clock.
+
+    What a GPU does no CPU time tells: where one takes part it is the wall clock for all. A
+    session answers when its outputs are on the host, so nothing is still under way then.
+    """
+    return work_clock(threads if all(device == 'cpu' for device in devices) else 0)

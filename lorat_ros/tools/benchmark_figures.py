@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from lorat_ros.tools.benchmark_roofline import Bound
+
 Name = TypeVar('Name')
 
 STAGES = ('crop', 'network', 'decode', 'total')
 FEWEST = 5              # rounds below which an interval would be pretended
 RESAMPLES = 5000
 CONFIDENCE = 95         # percent
-HEADINGS = ('engine', *STAGES, 'work', 'GFLOP/s', 'of peak')
+HEADINGS = ('engine', *STAGES, 'work', 'GFLOP/s', 'of peak', 'of roofline')
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def compare(rounds: Mapping[str, Sequence[float]], reference: str) -> list[Ratio
     return ratios
 
 
-def summarise(samples: Mapping[str, np.ndarray], macs: int | None, peak: float
+def summarise(samples: Mapping[str, np.ndarray], macs: int | None, peak: float | None,
+              bound: Bound | None = None
               ) -> dict[str, Any]:
     """
     Figures of one model under one engine.
@@ -92,13 +95,17 @@ def summarise(samples: Mapping[str, np.ndarray], macs: int | None, peak: float
     :param samples: each of ``STAGES`` (wall clock), and 'work' (the network by the clock of
         ``benchmark_clock.work_clock``), to milliseconds of shape (rounds, frames).
     :param macs: multiply-adds of the network a frame; None: not known.
-    :param peak: GFLOP/s of the fastest matrix product.
+    :param peak: GFLOP/s of the fastest matrix product on its device; None: not measured.
+    :param bound: the least that a frame can take by the roofline; None: not known.
     """
     work = percentiles(samples['work'])
     rate = gflops(macs, work['p50']) if macs else None
     return {'stages_ms': {stage: percentiles(samples[stage]) for stage in STAGES},
             'work_ms': work, 'gflops': rate,
-            'share_of_peak': rate / peak if rate else None,
+            'share_of_peak': rate / peak if rate and peak else None,
+            'fps': 1e3 / float(np.median(samples['total'])),
+            'share_of_roofline': bound.ms / work['p50'] if bound else None,
+            'bound_ms': bound.ms if bound else None, 'bound_by': bound.by if bound else None,
             'rounds_ms': {column: np.median(took, 1).tolist()
                           for column, took in samples.items()}}
 
@@ -113,10 +120,12 @@ def say_ratio(ratio: Ratio) -> str:
 def row_of(engine: str, figures: Mapping[str, Any]) -> list[str]:
     """Cells of one engine, in the order of ``HEADINGS``."""
     rate, share = figures['gflops'], figures['share_of_peak']
+    roofline = figures['share_of_roofline']
     return [engine, *(f'{at["p50"]:.2f} / {at["p95"]:.2f}'
                       for at in (figures['stages_ms'][stage] for stage in STAGES)),
             f'{figures["work_ms"]["p50"]:.2f}',
-            f'{rate:.1f}' if rate else '-', f'{100 * share:.0f} %' if share else '-']
+            f'{rate:.1f}' if rate else '-', f'{100 * share:.0f} %' if share else '-',
+            f'{100 * roofline:.0f} % ({figures["bound_by"]})' if roofline else '-']
 
 
 def table(lines: Sequence[Sequence[str]]) -> str:

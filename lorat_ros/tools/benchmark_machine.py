@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import lorat_ros
+from lorat_ros.engines.gpu import find_gpu, Gpu
 
 #: Import name of each library that may do the work, to its names on PyPI.
 LIBRARIES = {'numpy': ('numpy',), 'onnxruntime': ('onnxruntime', 'onnxruntime-gpu'),
              'openvino': ('openvino',), 'torch': ('torch',),
+             'tensorrt': ('tensorrt', 'tensorrt-cu13', 'tensorrt-cu12'),
              'opencv': ('opencv-python-headless', 'opencv-python', 'opencv-contrib-python')}
 BUSY = 0.5      # load per core from which wall clocks are not to be trusted
 
@@ -44,9 +47,35 @@ def load_average() -> float | None:
     return os.getloadavg()[0] if hasattr(os, 'getloadavg') else None
 
 
+def describe_jetson(release: Path = Path('/etc/nv_tegra_release'),
+                    board: Path = Path('/proc/device-tree/model'),
+                    ask: tuple[str, ...] = ('nvpmodel', '-q')) -> dict[str, str | None] | None:
+    """Board, L4T (the release of the system in JetPack) and power mode; None: no Jetson."""
+    try:
+        told = release.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')
+    except (OSError, IndexError):
+        return None
+    # '# R36 (release), REVISION: 4.3, GCID: …'
+    parts = [part.strip() for part in told.split(',')]
+    revision = parts[1].removeprefix('REVISION:').strip() if len(parts) > 1 else ''
+    l4t = f'{parts[0].split()[0]}.{revision}' if revision else told
+    try:
+        name = board.read_text(encoding='utf-8').rstrip('\0\n') or None
+    except OSError:
+        name = None
+    try:
+        said = subprocess.run(ask, capture_output=True, text=True, timeout=10).stdout.splitlines()
+    except (OSError, subprocess.TimeoutExpired):
+        said = []
+    modes = [line.partition(':')[2].strip() for line in said if 'Power Mode' in line]
+    return {'board': name, 'l4t': l4t, 'power_mode': modes[0] if modes else None}
+
+
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, system and versions, for JSON."""
+    """Processor, GPU, cores, system and versions, for JSON."""
+    gpu = find_gpu()
     return {'cpu': cpu_model(), 'cores': os.cpu_count(), 'architecture': platform.machine(),
+            'gpu': str(gpu) if isinstance(gpu, Gpu) else None, 'jetson': describe_jetson(),
             'system': platform.platform(), 'load': load_average(),
             'versions': {'lorat_ros': lorat_ros.__version__,
                          'python': platform.python_version(),

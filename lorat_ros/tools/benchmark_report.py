@@ -13,24 +13,31 @@ from lorat_ros.models.bundle import Bundle
 from lorat_ros.tools.benchmark_figures import (compare, HEADINGS, Ratio, row_of, say_ratio,
                                                summarise, table)
 from lorat_ros.tools.benchmark_machine import busy
+from lorat_ros.tools.benchmark_roofline import bound_of, Limits, Traffic
 from lorat_ros.tools.benchmark_rounds import Taken
 
 REFERENCE = 'torch'      # what the others are compared with, if it takes part; else the first
 
 
 def model_report(bundle: Bundle, taken: Mapping[str, Taken], left_out: Mapping[str, str],
-                 peak: float) -> dict[str, Any]:
+                 limits: Mapping[str, Limits], traffic: Traffic | None = None
+                 ) -> dict[str, Any]:
     """
     Describe what was measured of one model; see ``benchmark_run.measure_all``.
 
     :param taken: engine to what it took.
     :param left_out: engine that could not be opened to the reason.
+    :param limits: engine to what its device does at most.
+    :param traffic: what a frame moves; None: not known.
     """
     manifest = bundle.manifest
     first = next(iter(taken), None)
     reference = REFERENCE if REFERENCE in taken else first
     rounds, frames = taken[first].samples['work'].shape if taken else (0, 0)
-    figures = {engine: {**summarise(found.samples, manifest.get('macs'), peak),
+    macs = manifest.get('macs')
+    figures = {engine: {**summarise(found.samples, macs, limits[engine].gflops, bound_of(
+                            macs, traffic, found.precision, limits[engine])),
+                        'device': found.device, 'precision': found.precision,
                         'apart_px': float(np.abs(found.boxes - taken[first].boxes).max())}
                for engine, found in taken.items()}
     ratios = compare({engine: found['rounds_ms']['work'] for engine, found in figures.items()},
@@ -38,7 +45,8 @@ def model_report(bundle: Bundle, taken: Mapping[str, Taken], left_out: Mapping[s
     return {
         'name': bundle.name, 'family': bundle.family, 'variant': bundle.variant,
         'weights': manifest.get('provenance', {}).get('weights', 'of the bundle'),
-        'parameters': manifest.get('parameters'), 'macs': manifest.get('macs'),
+        'parameters': manifest.get('parameters'), 'macs': macs,
+        'moved': traffic._asdict() if traffic else None,
         'rounds': rounds, 'frames': frames, 'engines': figures,
         'ratios': [asdict(ratio) for ratio in ratios], 'left_out': dict(left_out)}
 
@@ -62,6 +70,7 @@ def text_of(report: Mapping[str, Any]) -> str:
     lines = [f'{machine["cpu"]}, {machine["cores"]} cores; {threads}', versions,
              f'peak: {peak["gflops"]:.0f} GFLOP/s ({peak["library"]}, matrices of '
              f'{"x".join(map(str, peak["shape"]))})',
+             f'copies: {report["copies_gbytes"]:.0f} GB/s; ' + _gpu_line(report['gpu']),
              f'ms, p50 / p95 by the wall clock; work: the network, p50 by the {report["clock"]} '
              'clock, of\nwhich GFLOP/s, share of the peak and ratios are made']
     if busy(machine['load'], machine['cores']):
@@ -74,6 +83,13 @@ def text_of(report: Mapping[str, Any]) -> str:
     return '\n'.join(lines)
 
 
+def _gpu_line(gpu: Mapping[str, Any] | None) -> str:
+    if gpu is None:
+        return 'no GPU took part'
+    rates = ', '.join(f'{precision} {rate / 1e3:.1f}' for precision, rate in gpu['gflops'].items())
+    return f'{gpu["name"]}: {rates} TFLOP/s, copies {gpu["gbytes"]:.0f} GB/s'
+
+
 def _model_lines(model: Mapping[str, Any]) -> list[str]:
     size = [f'{model["macs"] / 1e9:.2f} GMACs a frame'] if model['macs'] else []
     weights = ['random weights'] if model['weights'].startswith('random') else []
@@ -84,6 +100,8 @@ def _model_lines(model: Mapping[str, Any]) -> list[str]:
                                         for engine, figures in model['engines'].items())]))
     lines += [say_ratio(Ratio(**ratio)) for ratio in model['ratios']]
     lines += [f'{engine} left out: {reason}' for engine, reason in model['left_out'].items()]
+    lines += [f'{engine}: with crops auto, the {"gpu" if wins else "cpu"} cuts them from now on'
+              for engine, wins in model.get('crops_decided', {}).items()]
     if len(model['engines']) > 1:
         apart = max(figures['apart_px'] for figures in model['engines'].values())
         lines.append(f'their boxes are at most {apart:.2g} pixels apart')

@@ -18,10 +18,12 @@ import numpy as np
 from tqdm import tqdm
 
 from lorat_ros.boxes import Box
-from lorat_ros.engines.session import EngineError, open_session, Session, Value
+from lorat_ros.engines.session import EngineError, Session, Value
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.tools.benchmark_clock import Clock, work_clock
+from lorat_ros.tools.benchmark_clock import Clock, clock_of
+from lorat_ros.tools.benchmark_crops import contenders_for
 from lorat_ros.tools.benchmark_figures import STAGES, take_turns
+from lorat_ros.tracking.crop_choice import open_sampler
 from lorat_ros.tracking.tracker import Tracker
 
 Name = TypeVar('Name', bound=Hashable)      # of a contender
@@ -58,9 +60,12 @@ class TimedSession:
 class Contender:
     """One model in one engine."""
 
-    def __init__(self, bundle: Bundle, session: Session, clock: Clock) -> None:
-        self._session = TimedSession(session, clock)
-        self._tracker = Tracker(bundle, self._session)
+    def __init__(self, bundle: Bundle, session: Session, clock: Clock, crops: str = 'auto'
+                 ) -> None:
+        """Make a tracker whose crops are cut by who is named; see ``open_sampler``."""
+        self.session = session
+        self._timed = TimedSession(session, clock)
+        self._tracker = Tracker(bundle, self._timed, open_sampler(crops, bundle, session))
 
     def turn(self, clip: Sequence[np.ndarray], box: Box) -> tuple[np.ndarray, np.ndarray]:
         """
@@ -73,7 +78,7 @@ class Contender:
         took, boxes = [], []
         for image in clip[1:]:
             result = self._tracker.update(image)
-            took.append([*(result.timings[stage] for stage in STAGES), self._session.work_ms])
+            took.append([*(result.timings[stage] for stage in STAGES), self._timed.work_ms])
             boxes.append(result.box)
         return np.array(took[SETTLING:]), np.array(boxes[SETTLING:])
 
@@ -88,9 +93,11 @@ class Taken:
 
     samples: dict[str, np.ndarray]      # each of ``COLUMNS`` to (rounds, frames) milliseconds
     boxes: np.ndarray                   # (frames, 4) xywh
+    device: str = 'cpu'                 # of the session
+    precision: str = 'fp32'
 
 
-def open_contenders(bundle: Bundle, engines: Iterable[str], threads: int
+def open_contenders(bundle: Bundle, engines: Iterable[str], threads: int, crops: str = 'auto'
                     ) -> tuple[dict[str, Contender], dict[str, str]]:
     """
     Open a bundle in several engines.
@@ -98,14 +105,21 @@ def open_contenders(bundle: Bundle, engines: Iterable[str], threads: int
     :param engines: such as 'onnx' or 'openvino:bf16'.
     :returns: those that could, and why the others could not.
     """
-    clock, opened, left_out = work_clock(threads)[1], {}, {}
+    sessions: dict[str, tuple[Session, str]] = {}
+    left_out = {}
     for engine in engines:
         try:
-            name, _, precision = engine.partition(':')
-            session = open_session(bundle, name, threads, precision or 'auto')
-            opened[engine] = Contender(bundle, session, clock)
+            sessions.update(contenders_for(bundle, engine, threads, crops))
         except EngineError as error:
             left_out[engine] = str(error)
+    clock = clock_of(threads, [session.device for session, _ in sessions.values()])[1]
+    opened = {}
+    for name, (session, who) in sessions.items():
+        try:
+            opened[name] = Contender(bundle, session, clock, who)
+        except EngineError as error:
+            session.close()
+            left_out[name] = str(error)
     return opened, left_out
 
 
@@ -155,5 +169,6 @@ def measure(contenders: Mapping[Name, Contender], clip: Sequence[np.ndarray], bo
         for name in take_turns(list(contenders), number):
             times, boxes[name] = contenders[name].turn(clip[:1 + SETTLING + frames], box)
             took[name].append(times)
-    return {name: Taken(dict(zip(COLUMNS, np.moveaxis(np.array(turns), 2, 0))), boxes[name])
+    return {name: Taken(dict(zip(COLUMNS, np.moveaxis(np.array(turns), 2, 0))), boxes[name],
+                        contenders[name].session.device, contenders[name].session.precision)
             for name, turns in took.items()}

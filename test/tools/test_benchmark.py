@@ -14,7 +14,8 @@ import pytest
 from support.bundles import copy_of_default
 from support.pools import disc, scene
 
-from lorat_ros.tools import benchmark, benchmark_gemm, benchmark_machine, benchmark_rounds
+from lorat_ros.tools import (benchmark, benchmark_gemm, benchmark_machine, benchmark_roofline,
+                             benchmark_rounds, benchmark_table)
 from lorat_ros.tools.cli import main
 
 
@@ -23,6 +24,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products are few and short; the threads' variables are put back."""
     monkeypatch.setattr(benchmark_gemm, 'SHAPES', ((64, 32, 16),))
     monkeypatch.setattr(benchmark_gemm, 'SECONDS', 0.001)
+    monkeypatch.setattr(benchmark_roofline.measure_copies, '__defaults__', (0.001, 2 ** 20))
     for pool in benchmark.POOLS:
         monkeypatch.setenv(pool, '1')
 
@@ -61,6 +63,10 @@ def test_engines_side_by_side(clip: Path, tmp_path: Path,
         assert all(len(times) == 5 for times in found['rounds_ms'].values())
         assert all(0 < at['p50'] <= at['p95'] for at in found['stages_ms'].values())
         assert found['apart_px'] < 0.1      # both followed the same target
+        assert found['fps'] == pytest.approx(1e3 / found['stages_ms']['total']['p50'])
+        assert found['share_of_roofline'] == pytest.approx(
+            found['bound_ms'] / found['work_ms']['p50'])
+        assert found['bound_ms'] >= 2e-6 * model['macs'] / report['peak']['gflops']
     text = capsys.readouterr().out
     assert [ratio['name'] for ratio in model['ratios']] == ['onnx', 'openvino']
     work = {engine: np.array(found['rounds_ms']['work'])
@@ -72,6 +78,8 @@ def test_engines_side_by_side(clip: Path, tmp_path: Path,
         assert ratio['times'] == pytest.approx(np.median(times))
         assert f'{ratio["name"]} is {ratio["times"]:.2f} times as fast as torch' in text
     assert report['machine']['cpu'] in text
+    assert benchmark_table.main([str(out)]) == 0
+    assert 'kestrel-s | openvino |' in capsys.readouterr().out
 
 
 def test_a_precision_without_proof_is_left_out_with_the_cure(

@@ -84,7 +84,7 @@ def test_summary_of_known_samples() -> None:
     assert found['rounds_ms']['crop'] == [2.0, 4.0]
     row = dict(zip(figures.HEADINGS, figures.row_of('onnx', found)))
     assert row == {'engine': 'onnx', **dict.fromkeys(figures.STAGES, '3.00 / 4.75'),
-                   'work': '4.00', 'GFLOP/s': '200.0', 'of peak': '80 %'}
+                   'work': '4.00', 'GFLOP/s': '200.0', 'of peak': '80 %', 'of roofline': '-'}
 
 
 def test_unknown_macs_are_not_made_up() -> None:
