@@ -49,8 +49,15 @@ class Eyes:
         self._input.follow_publisher()
 
     def facts(self) -> dict[str, str]:
-        """Return what /diagnostics says of the subscription."""
-        return self._input.facts()
+        """Return what /diagnostics says of the subscription, and of others that answer for us."""
+        namesakes = self._node.count_publishers(self._node.resolve_topic_name('~/status'))
+        if namesakes > 1 and self._complaints.allows('namesakes'):
+            name = self._node.get_fully_qualified_name()
+            self._node.get_logger().warning(
+                f'{namesakes} nodes are called {name}: their detections come on one topic, and '
+                'each obeys boxes meant for the other. End one, or give it another node_name or '
+                'namespace')
+        return {**self._input.facts(), 'nodes of this name': str(namesakes)}
 
     def awaiting(self) -> str:
         """Say what is missing if no image came of late, also in the log; empty if all is well."""

@@ -103,6 +103,17 @@ def test_a_tracker_that_was_killed_comes_back_without_a_target(client: Client, t
     assert client.track(target_id='after').id == 'after'
 
 
+def test_a_second_node_of_the_same_name_is_named_by_both(client: Client, tracker,
+                                                         node_process) -> None:
+    second = node_process('tracker_node')
+    for node in (tracker, second):
+        node.wait_for_output('2 nodes are called /lorat_tracker: their detections come on one')
+    second.stop()
+    client.wait_for_health('image input', 'bgr8')
+    client.wait_until(lambda: value_of(client.health['image input'], 'nodes of this name') == '1',
+                      'it is alone again')
+
+
 def test_transitions_in_every_order_while_images_come(client: Client) -> None:
     names = ('configure', 'activate', 'deactivate', 'cleanup')
     allowed = {('unconfigured', 'configure'): 'inactive', ('inactive', 'activate'): 'active',
