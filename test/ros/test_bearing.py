@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -80,6 +81,28 @@ def test_the_tracker_says_where_its_target_is(client: Client) -> None:
     assert (vector.x, vector.y, vector.z) == pytest.approx(tuple(expected))
     tip = markers[-1].points[1]
     assert (tip.x, tip.y, tip.z) == pytest.approx(tuple(LENGTH * expected))
+    # The same images as a binned region of a larger sensor (REP-104): another ray, the right one.
+    larger = CameraInfo(
+        width=1280, height=960, distortion_model='plumb_bob', d=INFO.d, r=INFO.r, binning_x=2,
+        binning_y=2, k=(900.0, 0.0, 640.0, 0.0, 900.0, 480.0, 0.0, 0.0, 1.0),
+        roi=RegionOfInterest(x_offset=400, y_offset=100, width=640, height=480))
+    frame = client.frame()
+
+    def binned() -> bool:
+        nonlocal detection, frame
+        infos.publish(larger)
+        client.spin_for(0.2)
+        frame = client.frame()
+        [detection] = client.exchange(frame).detections
+        client.spin_for(0.2)
+        return bearings[-1].header == frame.header and abs(bearings[-1].vector.x - vector.x) > 0.01
+    client.wait_until(binned, 'a bearing by the new calibration')
+    x, y, w, h = box_of(detection)
+    middle = (400 + 2 * (x + w / 2), 100 + 2 * (y + h / 2))  # in pixels of the whole sensor
+    [[ahead]] = cv2.undistortPoints(np.array([[middle]]), np.array(larger.k).reshape(3, 3),
+                                    np.array(larger.d))
+    seen = bearings[-1].vector
+    assert (seen.x / seen.z, seen.y / seen.z) == pytest.approx(tuple(ahead), abs=2e-3)
     # Without a target there is neither, and the arrow goes.
     client.reset()
     bearings.clear()
