@@ -12,20 +12,14 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from lorat_ros.engines.session import EngineError
 
 PRODUCTS = ('MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'Einsum')
 BYTES = {'fp32': 4, 'fp16': 2, 'bf16': 2, 'int8': 1, 'fp8': 1}      # of a number
 SMALL = 4096                # bytes of constants that may be shapes
-COPIED = 64 * 2 ** 20       # bytes of an array that is copied: more than any cache holds
-SECONDS = 0.3
 
 
 class Traffic(NamedTuple):
@@ -99,16 +93,3 @@ def bound_of(macs: int | None, traffic: Traffic | None, precision: str, limits: 
         moved = BYTES.get(precision, 4) * (traffic.weights + traffic.activations)
         times.append(Bound(moved / (limits.gbytes * 1e6), 'memory'))
     return max(times, default=None)
-
-
-def measure_copies(threads: int, seconds: float = SECONDS, size: int = COPIED) -> float:
-    """GB/s that so many threads read and write when they copy, the fastest of several."""
-    pairs = [(np.ones(size // threads, np.uint8), np.ones(size // threads, np.uint8))
-             for _ in range(threads)]
-    took, end = [], time.perf_counter() + seconds
-    with ThreadPoolExecutor(threads) as pool:
-        while len(took) < 3 or time.perf_counter() < end:
-            start = time.perf_counter()
-            list(pool.map(lambda pair: np.copyto(*pair), pairs))
-            took.append(time.perf_counter() - start)
-    return 2 * sum(pair[0].nbytes for pair in pairs) / min(took) / 1e9

@@ -17,11 +17,12 @@ from lorat_ros.boxes import Box
 from lorat_ros.models.bundle import Bundle, BundleError, read_bundle
 from lorat_ros.models.catalog import find_bundle, installed
 from lorat_ros.tools.benchmark_clock import clock_of
+from lorat_ros.tools.benchmark_copies import measure_copies
 from lorat_ros.tools.benchmark_crops import BOTH, decide
 from lorat_ros.tools.benchmark_gemm import measure_products, peak_of
 from lorat_ros.tools.benchmark_machine import describe_machine, load_average
 from lorat_ros.tools.benchmark_report import model_ratios, model_report
-from lorat_ros.tools.benchmark_roofline import Limits, measure_copies, Traffic, traffic_of
+from lorat_ros.tools.benchmark_roofline import Limits, Traffic, traffic_of
 from lorat_ros.tools.benchmark_rounds import (Contender, first_frames, LEAST_FRAMES,
                                               measure, open_contenders, Taken)
 from lorat_ros.tools.frames import first_box, FramesError, open_frames
@@ -65,15 +66,17 @@ def measure_all(settings: Settings) -> dict[str, Any]:
     found = [find_model(model) for model in settings.models]
     machine = describe_machine()
     products, measured = [measure_products(settings.threads)], []
-    copies = measure_copies(settings.threads)
+    copied = [measure_copies(settings.threads)]
     for models in [found] if settings.together else [[model] for model in found]:
         with tempfile.TemporaryDirectory(prefix='lorat-') as scratch:
             bundles = [model if isinstance(model, Bundle) else untrained(model, Path(scratch))
                        for model in models]
             measured += measure_models(bundles, clip, box, settings)
         products.append(measure_products(settings.threads))
+        copied.append(measure_copies(settings.threads))
     peak = peak_of(*products)
     machine['load_after'] = load_average()
+    copies = max(copied)
     devices = {taken.device for one in measured for taken in one.taken.values()}
     gpu = gpu_limits() if devices - {'cpu'} else None
     models = [{**model_report(one.bundle, one.taken, one.left_out, {

@@ -15,7 +15,7 @@ import pytest
 
 TOP_LEVEL = {
     '.ci', '.gitignore', 'CHANGELOG.rst', 'CONTRIBUTING.md', 'LICENSE', 'Makefile', 'README.md',
-    'config', 'docs', 'launch', 'lorat_ros', 'package.xml', 'pyproject.toml', 'resource',
+    'config', 'docker', 'docs', 'launch', 'lorat_ros', 'package.xml', 'pyproject.toml', 'resource',
     'setup.cfg', 'setup.py', 'test', 'underlay',
 }
 FLOOR = {

@@ -14,7 +14,7 @@ import pytest
 from support.bundles import copy_of_default
 from support.pools import disc, scene
 
-from lorat_ros.tools import (benchmark, benchmark_gemm, benchmark_machine, benchmark_roofline,
+from lorat_ros.tools import (benchmark, benchmark_copies, benchmark_gemm, benchmark_machine,
                              benchmark_rounds, benchmark_table)
 from lorat_ros.tools.cli import main
 
@@ -24,7 +24,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products are few and short; the threads' variables are put back."""
     monkeypatch.setattr(benchmark_gemm, 'SHAPES', ((64, 32, 16),))
     monkeypatch.setattr(benchmark_gemm, 'SECONDS', 0.001)
-    monkeypatch.setattr(benchmark_roofline.measure_copies, '__defaults__', (0.001, 2 ** 20))
+    monkeypatch.setattr(benchmark_copies.measure_copies, '__defaults__', (0.001, 2 ** 20))
     for pool in benchmark.POOLS:
         monkeypatch.setenv(pool, '1')
 

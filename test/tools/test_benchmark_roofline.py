@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lorat_ros.models.catalog import find_bundle
-from lorat_ros.tools.benchmark_roofline import (Bound, bound_of, Limits, measure_copies, Traffic,
-                                                traffic_of)
+from lorat_ros.tools.benchmark_copies import measure_copies
+from lorat_ros.tools.benchmark_roofline import Bound, bound_of, Limits, Traffic, traffic_of
 
 
 def write_graph(path: Path) -> Path:
