@@ -14,8 +14,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-SPARSE = 2      # times as many pixels in reach as are read: from here on they are picked out
-
 
 class Taps(NamedTuple):
     """What each of n pixels of a crop is made of, along one axis; the same number for each."""
@@ -87,11 +85,13 @@ def needed_part(image: np.ndarray, recipe: Recipe) -> Part:
 def _chosen(taps: Taps) -> tuple[slice | np.ndarray, np.ndarray]:
     """What of an axis is read, and the taps' indices into that."""
     read = taps.weight != 0
-    places = np.unique(taps.index[read])
-    first, last = int(places[0]), int(places[-1])
+    places = taps.index[read]
+    first, last = int(places.min()), int(places.max())
     step = int(np.gcd.reduce(places - first)) or 1
     # Taps of weight 0 may point anywhere; they must not point outside.
     index = np.where(read, taps.index, first)
-    if (last - first) // step + 1 < SPARSE * len(places):
+    # A slice costs nothing; picking pays where more lies between the pixels that are read.
+    if (last - first) // step < taps.index.size:
         return slice(first, last + 1, step), (index - first) // step
+    places = np.unique(places)
     return places, np.searchsorted(places, index)

@@ -38,6 +38,8 @@ class CropRule:
 class Sampler(Protocol):
     """Cuts crops out of images."""
 
+    where: str      # 'cpu', or the name of the device
+
     def cut(self, image: np.ndarray, plan: Plan, rule: CropRule) -> Value:
         """
         Execute a plan by a rule.
@@ -51,6 +53,8 @@ class Sampler(Protocol):
 
 class HostSampler:
     """Cuts crops with NumPy and OpenCV: the reference, and the default."""
+
+    where = 'cpu'
 
     def cut(self, image: np.ndarray, plan: Plan, rule: CropRule) -> np.ndarray:
         """Execute a plan by a rule; see ``Sampler.cut``."""
@@ -68,7 +72,7 @@ class DeviceSampler:
     """
 
     def __init__(self, device: CropDevice) -> None:
-        self._device = device
+        self._device, self.where = device, device.where
 
     def cut(self, image: np.ndarray, plan: Plan, rule: CropRule) -> Handle:
         """Execute a plan by a rule; see ``Sampler.cut``."""

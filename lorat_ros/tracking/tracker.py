@@ -67,6 +67,7 @@ class Tracker:
         """
         self.bundle = bundle
         self.session = session
+        self.crops = sampler.where      # who cuts them: 'cpu', or the name of a device
         self._new_family = partial(family_class(bundle), bundle, sampler)
         self._family: Family | None = None
 

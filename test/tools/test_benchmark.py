@@ -82,6 +82,27 @@ def test_engines_side_by_side(clip: Path, tmp_path: Path,
     assert 'kestrel-s | openvino |' in capsys.readouterr().out
 
 
+@pytest.mark.gpu
+def test_a_gpu_takes_its_turns(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                               ) -> None:
+    torch = pytest.importorskip('torch')
+    if not torch.cuda.is_available():
+        pytest.skip('torch finds no GPU here')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    out = tmp_path / 'out.json'
+    assert main(['benchmark', '--frames', str(clip), '--rounds', '5', '--engine', 'onnx',
+                 '--engine', 'torch', '--crops', 'both', '--json', str(out)]) == 0
+    report = json.loads(out.read_text())
+    model, = report['models']
+    assert list(model['engines']) == ['onnx', 'torch', 'torch gpu crops']
+    assert report['clock'] == 'wall' and report['gpu']['gflops']['fp16'] > 0
+    assert model['engines']['torch']['device'] == 'cuda' and list(model['crops_decided']) == [
+        'torch']
+    assert list((tmp_path / 'cache' / 'lorat_ros' / 'engines').glob('*-crops-*.json'))
+    for found in model['engines'].values():
+        assert found['share_of_roofline'] > 0 and found['apart_px'] < 0.5
+
+
 def test_a_precision_without_proof_is_left_out_with_the_cure(
         clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture) -> None:

@@ -36,6 +36,8 @@ def bundle_of(family: str) -> Bundle:
 class HandleSampler:
     """Hands out what the host cuts as a device would: so that only its session can look in."""
 
+    where = 'elsewhere'
+
     def __init__(self) -> None:
         self.cuts = 0
 
@@ -72,6 +74,7 @@ def test_a_tracker_passes_handles_on_to_its_session() -> None:
     bundle, sampler = find_bundle(), HandleSampler()
     plain = Tracker(bundle, open_session(bundle))
     handed = Tracker(bundle, open_session(bundle), sampler)
+    assert (plain.crops, handed.crops) == ('cpu', 'elsewhere')
     for tracker in (plain, handed):
         tracker.init(image(), BOX)
     for _ in range(3):
