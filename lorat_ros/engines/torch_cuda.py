@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from lorat_ros.engines.device_memory import CaptureRefused, Graph
+from lorat_ros.engines.device_memory import CaptureRefused, DeviceError, Graph
 from lorat_ros.engines.session import EngineError, Handle, Value
 
 _logger = logging.getLogger(__name__)
@@ -180,15 +180,28 @@ class GraphedSession:
         #: Where crops may be cut so that they never touch the host, and in which stream.
         self.crop_device, self.crop_stream = lane.crop_device, lane.crop_stream
         self._stages, self._lane = dict(stages), lane
+        self._closed, self._fault = False, ''
 
     def run(self, role: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """Run the stage of a role; see ``Session.run``."""
+        if self._closed:
+            raise EngineError(f'this session is closed{self._fault}')
         if role not in self._stages:
             raise EngineError(f'this model has no graph {role!r}, only {sorted(self._stages)}')
-        return self._stages[role].run(inputs)
+        try:
+            return self._stages[role].run(inputs)
+        except DeviceError as error:
+            # What CUDA failed with once it fails with again: nothing here can be used any more.
+            self._fault = f' since CUDA failed: {error}'
+            self.close()
+            raise EngineError(f'graph {role!r}: {error}. The session is closed: load the model '
+                              'anew, and if that fails too, start the process anew') from None
 
     def close(self) -> None:
         """Give back memory."""
+        if self._closed:
+            return
+        self._closed = True
         for stage in self._stages.values():
             stage.close()
         self._stages.clear()

@@ -3,8 +3,8 @@
 """Memory of a GPU through torch: where torch with CUDA is installed anyhow."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,18 @@ class TorchBuffer:
         self.pointer, self.size = tensor.data_ptr(), tensor.numel() * tensor.element_size()
 
 
+@contextmanager
+def asked_of(stream: torch.cuda.Stream) -> Iterator[None]:
+    """Ask a stream; what CUDA failed with earlier may be said by any later call."""
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    except EngineError:
+        raise
+    except RuntimeError as error:
+        raise DeviceError(f'CUDA failed: {error}') from None
+
+
 class TorchGraph:
     """Recorded work."""
 
@@ -30,7 +42,7 @@ class TorchGraph:
 
     def launch(self) -> None:
         """Ask for all of it at once."""
-        with torch.cuda.stream(self._stream):
+        with asked_of(self._stream):
             self._graph.replay()
 
 
@@ -81,17 +93,17 @@ class TorchMemory:
 
     def upload(self, target: TorchBuffer, source: np.ndarray) -> None:
         """Ask for a copy from a pinned array."""
-        with self.on_stream():
+        with asked_of(self.crop_stream):
             target.tensor.copy_(self._of(source), non_blocking=True)
 
     def download(self, target: np.ndarray, source: TorchBuffer) -> None:
         """Ask for a copy to a pinned array."""
-        with self.on_stream():
+        with asked_of(self.crop_stream):
             self._of(target).copy_(source.tensor, non_blocking=True)
 
     def copy(self, target: TorchBuffer, source: TorchBuffer) -> None:
         """Ask for a copy on the device."""
-        with self.on_stream():
+        with asked_of(self.crop_stream):
             target.tensor.copy_(source.tensor, non_blocking=True)
 
     def synchronise(self) -> None:

@@ -11,6 +11,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from support.fake_tensorrt import FakeTensorRt, make_plan, VERSIONS
 from support.host_device import HostDevice, HostMemory, HostTensor
@@ -25,6 +26,7 @@ from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tracking.tracker import Tracker
 
 FRAMES = 6
+HANDED_OVER = ('template_tokens', 'template_keys')
 
 
 class Bench:
@@ -213,6 +215,17 @@ def test_a_refused_run_is_said_and_leaves_the_session_usable(bench, warm):
         search(exact, exact.run('template', template_inputs()))['score'])
 
 
+def test_a_run_that_is_refused_while_it_is_recorded_is_done_call_by_call(bench):
+    session, exact = bench.open(), open_session(bench.bundle, 'onnx')
+    memory = session.run('template', template_inputs())
+    wanted = search(exact, exact.run('template', template_inputs()))
+    search(session, memory)
+    bench.trt.refusals = 1
+    for _ in range(2):
+        np.testing.assert_array_equal(search(session, memory)['score'], wanted['score'])
+    assert bench.device.launches == 0
+
+
 def test_a_failure_of_cuda_closes_the_session_and_says_so(bench):
     session = bench.open()
     memory = session.run('template', template_inputs())
@@ -290,3 +303,43 @@ def test_plans_that_do_not_fit_together(tiny_bundle, bench):
         make_plan('10.3', tiny_bundle('lorat').graphs['template']))
     with pytest.raises(EngineError, match='makes template_keys as None, .*takes'):
         bench.open()
+
+
+def test_a_runtime_that_cannot_start_is_named(bench, monkeypatch):
+    def refuse(logger):
+        raise TypeError('pybind11::init(): factory function returned nullptr')
+    monkeypatch.setitem(bench.trt._classes, 'Runtime', refuse)
+    with pytest.raises(EngineError, match='cannot start on this GPU: pybind11.*nvidia-smi'):
+        bench.open()
+    assert not bench.device.streams
+
+
+def hand_over_in_half_precision(graph: Path) -> bytes:
+    """The graph with what is handed over, made or taken, in half precision."""
+    model = onnx.load(graph)
+    for made, places in ((True, model.graph.output), (False, model.graph.input)):
+        for place in (place for place in places if place.name in HANDED_OVER):
+            place.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+            wide = f'{place.name}_wide'
+            for node in model.graph.node:
+                names = node.output if made else node.input
+                for index, name in enumerate(names):
+                    names[index] = wide if name == place.name else name
+            cast = onnx.helper.make_node(
+                'Cast', [wide if made else place.name], [place.name if made else wide],
+                to=onnx.TensorProto.FLOAT16 if made else onnx.TensorProto.FLOAT)
+            model.graph.node.insert(len(model.graph.node) if made else 0, cast)
+    return model.SerializeToString()
+
+
+def test_what_is_handed_over_may_be_in_half_precision(bench):
+    for role, path in bench.bundle.graphs.items():
+        (bench.folder / f'{role}.plan').write_bytes(
+            make_plan('10.3', hand_over_in_half_precision(path)))
+    session, exact = bench.open(), open_session(bench.bundle, 'onnx')
+    memory = session.run('template', template_inputs())
+    assert {value.value.tensor.kind for value in memory.values()} == {'HALF'}
+    found = search(session, memory)
+    wanted = search(exact, exact.run('template', template_inputs()))
+    assert found['score'].dtype == np.float32
+    np.testing.assert_allclose(found['score'], wanted['score'], atol=0.02)

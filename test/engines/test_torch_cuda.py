@@ -17,7 +17,7 @@ import torch
 from support.litetrack_golden import bgr_frame, INIT_BOX
 from support.tiny_bundles import FAMILIES
 
-from lorat_ros.engines.device_memory import CaptureRefused
+from lorat_ros.engines.device_memory import CaptureRefused, DeviceError
 from lorat_ros.engines.session import EngineError, Handle, open_session
 from lorat_ros.engines.torch import build_network, graphed_session, TorchSession
 from lorat_ros.models.catalog import find_bundle
@@ -130,6 +130,21 @@ def test_wrong_inputs_are_named_and_the_session_goes_on():
     with pytest.raises(EngineError, match="no graph 'depth'"):
         session.run('depth', {})
     session.run('search', {'image': IMAGE, **memory})
+
+
+def test_a_failure_of_cuda_closes_the_session_and_says_so():
+    lane = HostLane()
+    session = graphed_session(build_network(find_bundle()), 'fp32', lane)
+    session.run('template', template_inputs(0))
+
+    def fail():
+        raise DeviceError('an illegal memory access was encountered')
+    lane.synchronise = fail
+    with pytest.raises(EngineError, match="graph 'template': an illegal .* is closed: load the"):
+        session.run('template', template_inputs(0))
+    with pytest.raises(EngineError, match='this session is closed since CUDA failed: an illegal'):
+        session.run('template', template_inputs(0))
+    assert lane.closed
 
 
 #: Largest difference from float32, as a share of the largest output.

@@ -167,6 +167,8 @@ class HostMemory:
         try:
             work()
             return HostGraph(self._device, self._stream, self._stream.recorded)
+        except EngineError as error:
+            raise CaptureRefused(str(error)) from None
         finally:
             self._stream.recorded = None
 
