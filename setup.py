@@ -54,7 +54,7 @@ setup(
     install_requires=['numpy>=1.21.5', 'onnxruntime>=1.15', 'tqdm'],
     extras_require={
         'openvino': ['openvino>=2024.0'],
-        # Memory of a GPU where there is no torch; TensorRT itself comes with JetPack or from NVIDIA.
+        # Memory of a GPU where there is no torch; TensorRT comes with JetPack or from NVIDIA.
         'cuda': ['cuda-python>=12.6'],
         'opencv': ['opencv-python-headless>=4.5'],
         'import': ['torch>=2.6', 'onnx>=1.16', 'onnx_ir', 'onnxscript', 'safetensors'],
