@@ -4,7 +4,7 @@
 What runs on a GPU, on a real one: parity with ONNX Runtime on real crops, CUDA graphs, memory.
 
 Skipped with the driver's reason where there is none. TensorRT's plans are built here in float32,
-without TF32, straight from the graphs.
+without TF32.
 """
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from support.tiny_bundles import FAMILIES
 from lorat_ros.engines import cuda_memory, torch_memory
 from lorat_ros.engines.gate import ParitySession
 from lorat_ros.engines.gpu import find_gpu, Gpu
+from lorat_ros.engines.plain_graph import plain
 from lorat_ros.engines.session import EngineError, open_session
 from lorat_ros.engines.tensorrt import TensorRtSession, version
 from lorat_ros.engines.tensorrt_api import explicit_batch, load_tensorrt, logger_for
@@ -72,7 +73,8 @@ def write_plans(trt, bundle: Bundle, folder: Path) -> None:
         builder = trt.Builder(logger)
         network = builder.create_network(explicit_batch(trt))
         parser = trt.OnnxParser(network, logger)
-        assert parser.parse(path.read_bytes()), parser.get_error(0).desc()
+        graph = plain(path, folder).SerializeToString()
+        assert parser.parse(graph), parser.get_error(0).desc()
         config = builder.create_builder_config()
         config.clear_flag(trt.BuilderFlag.TF32)
         (folder / f'{role}.plan').write_bytes(builder.build_serialized_network(network, config))

@@ -148,6 +148,8 @@ def test_every_attribute_that_is_used_is_there(version):
     folder = Path(tensorrt_api.__file__).parent
     taken = {(path.name, name) for path in folder.glob('tensorrt*.py')
              for name in attributes_of(path.read_text())}
+    on_gpu = Path(__file__).with_name('test_on_gpu.py')      # runs only where there is a GPU
+    taken |= {(on_gpu.name, name) for name in attributes_of(on_gpu.read_text())}
     assert ('tensorrt_api.py', 'ILogger.Severity') in taken
     assert not {(path, name) for path, name in taken if not known(version, name)}
     needed = {f'{kind}.{name}' for kind, names in tensorrt_api.NEEDED.items() for name in names}
