@@ -141,12 +141,14 @@ class Pipeline:
                 return
             step, changes = self._advance(image, nanoseconds(header.stamp))
             self._say(step=step, **changes)
+            tracked = time.perf_counter()
             self._publish(header, step)
         done = time.perf_counter()
         age = (self._now() - nanoseconds(header.stamp)) / 1e6
         self._health.count_processed(
             {'convert': 1e3 * (converted - started), **step.timings,
-             'frame': 1e3 * (done - started), 'waited': 1e3 * (started - frame.received),
+             'publish': 1e3 * (done - tracked), 'frame': 1e3 * (done - started),
+             'waited': 1e3 * (started - frame.received),
              **({'age': age} if age >= 0 and nanoseconds(header.stamp) else {})},
             f'{image.shape[1]}x{image.shape[0]} {_encoding_of(frame.message)}')
         self._show(image, header, step)

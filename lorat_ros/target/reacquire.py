@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Optional
 
-from lorat_ros.boxes import Box, centre_xywh
+from lorat_ros.boxes import Box, BoxError, centre_xywh, check_box
 from lorat_ros.target.sanity import is_in_image
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Candidates:
 
     def offer(self, boxes: Iterable[Box]) -> None:
         """Take boxes (x, y, w, h) in pixels, best first; what cannot be one is left out."""
-        usable = [box for box in boxes if all(map(math.isfinite, box)) and min(box[2:]) >= 1.0]
+        usable = [box for box in boxes if _is_box(box) and min(box[2:]) >= 1.0]
         self._waiting = deque(usable[:MOST_CANDIDATES])
 
     def forget(self) -> None:
@@ -90,6 +91,12 @@ class Candidates:
         """Return the next ones to look at."""
         taken = [self._waiting.popleft() for _ in range(min(LOOKS, len(self._waiting)))]
         return [box for box in taken if is_in_image(box, image_wh)]
+
+
+def _is_box(box: Box) -> bool:
+    with suppress(BoxError):  # absurdly large, for one: the window around it has no size
+        return bool(check_box(box))
+    return False
 
 
 class Off:

@@ -40,6 +40,11 @@ class NodeProcess:
                                              start_new_session=True)
 
     @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
     def status(self) -> Optional[int]:
         """Exit status, or None while it runs."""
         return self._process.poll()

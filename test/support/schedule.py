@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-REAL_GRAPH = ('test/ros/', 'test/tools/test_demo.py',
+REAL_GRAPH = ('test/ros/', 'test/tools/test_demo.py', 'test/tools/test_benchmark_node.py',
               'test/tools/test_simulate.py')               # start nodes and mind the clock
 
 

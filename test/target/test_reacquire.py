@@ -134,7 +134,7 @@ def test_candidates_are_looked_at_and_verified_and_nothing_else_is() -> None:
     elsewhere = (100.0, 20.0, 40.0, 40.0)
     world = World(LAST, THERE)
     offers = {4: [elsewhere], 8: [(math.nan, 0.0, 5.0, 5.0), (0.0, 0.0, 0.0, 9.0),
-                                  (900.0, 0.0, 5.0, 5.0)],
+                                  (900.0, 0.0, 5.0, 5.0), (-1e300, -1e300, 2e300, 2e300)],
               12: [elsewhere, (225.0, 168.0, 44.0, 42.0)]}
     steps = lived(world, 'candidates', 20, offers)
     back = [step.state for step in steps].index(TargetState.TRACKING, 1)

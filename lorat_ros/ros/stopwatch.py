@@ -1,0 +1,201 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+A camera with prepared images that takes the time of a tracker, for ``lorat benchmark --node``.
+
+It publishes one image after the other, stamped when it is published, and reads from the tracker's
+/diagnostics how long each stage took, and from /proc what the tracker's process cost: first
+without anybody looking, then with a subscriber to the debug image, then paused. Writes JSON.
+"""
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import cv2
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool
+from vision_msgs.msg import Detection2DArray
+
+from lorat_ros.ros.images import compressed_message, image_message
+from lorat_ros.ros.malloc import keep_image_memory
+from lorat_ros.ros.parameters import Parameters, Settable, Spec
+from lorat_ros.ros.running import run_to_end
+
+WINDOW = 300            # frames that the tracker takes its percentiles over
+PAUSED_SECONDS = 3.0
+PATIENCE = 60.0         # seconds until the tracker answers at all
+VIEWS = 8               # prepared images; the target moves a little from one to the next
+QUALITY = 90            # of JPEG
+
+SPECS = (
+    Spec('scene', '', 'Image file that is scaled to the size and shown.', Settable.AT_START),
+    Spec('width', 1280, 'Pixels.', Settable.AT_START, low=16, high=16384),
+    Spec('height', 720, 'Pixels.', Settable.AT_START, low=16, high=16384),
+    Spec('transport', 'raw', 'raw or compressed.', Settable.AT_START,
+         choices=('raw', 'compressed')),
+    Spec('rate', 30.0, 'Images per second.', Settable.AT_START, low=0.1, high=1000.0),
+    Spec('tracker', 'lorat_tracker', 'Name of the tracker node.', Settable.AT_START),
+    Spec('output', 'stopwatch.json', "File to write; the tracker's process id is read from the "
+         'file beside it with the suffix .pid.', Settable.AT_START),
+)
+
+
+class StopwatchError(ValueError):
+    """There is nothing to measure; the message says why."""
+
+
+class Stopwatch(Node):
+    """Camera and clock of one tracker."""
+
+    def __init__(self) -> None:
+        super().__init__('stopwatch')
+        settings = Parameters(self, SPECS)
+        self._output = Path(settings['output'])
+        self._period = 1 / settings['rate']
+        name = settings['tracker']
+        self._images = self._prepared(settings)
+        kind = CompressedImage if settings['transport'] == 'compressed' else Image
+        topic = 'image/compressed' if kind is CompressedImage else 'image'
+        self._publisher = self.create_publisher(kind, topic, QoSProfile(depth=1))
+        self._enable = self.create_client(SetBool, f'{name}/enable')
+        self._answers, self._stages = 0, {}
+        self._debug = f'{name}/debug_image'
+        self._suffix = f'{name}: engine', f'{name}: image input'
+        self.create_subscription(Detection2DArray, f'{name}/detections', self._on_answer, 10)
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_health, 10)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
+        self._count = 0
+
+    def run(self) -> int:
+        """Measure, write, and return 0."""
+        self._show_until(lambda: self._answers > 0, PATIENCE, 'an answer of the tracker')
+        first = time.time()
+        process = self._process_id()
+        report: dict[str, Any] = {'first_answer': first}
+        report['alone'] = self._measure(process)
+        looking = self.create_subscription(Image, self._debug, lambda message: None, 1)
+        report['with_debug_image'] = self._measure(process)
+        self.destroy_subscription(looking)
+        report['memory_mb'] = _resident(process) / 1e6
+        report['paused_cpu_percent'] = self._paused(process)
+        self._output.write_text(json.dumps(report), encoding='utf-8')
+        return 0
+
+    def _process_id(self) -> int:
+        place = self._output.with_suffix('.pid')
+        end = time.monotonic() + PATIENCE
+        while not place.is_file():
+            if time.monotonic() > end:
+                raise StopwatchError(f'{place} does not appear: write the process id there')
+            time.sleep(0.05)
+        return int(place.read_text())
+
+    def _measure(self, process: int) -> dict[str, Any]:
+        """Show as many images as the percentiles are taken over, after some to settle."""
+        self._show(WINDOW // 10)
+        answers, cpu, shown = self._answers, _processor_seconds(process), self._count
+        self._show(WINDOW)
+        answered = self._answers - answers
+        cpu = _processor_seconds(process) - cpu
+        self._stages.clear()
+        self._show_until(lambda: 'age' in self._stages and 'network' in self._stages, PATIENCE,
+                         'diagnostics of the tracker')
+        return {'shown': self._count - shown, 'answered': answered,
+                'cpu_ms': 1e3 * cpu / max(answered, 1), 'stages': dict(self._stages)}
+
+    def _paused(self, process: int) -> float:
+        if not self._enable.wait_for_service(PATIENCE):
+            raise StopwatchError('the service enable does not answer')
+        future = self._enable.call_async(SetBool.Request(data=False))
+        self._show_until(future.done, PATIENCE, 'an answer of the service enable')
+        self._show_for(1.0)
+        cpu = _processor_seconds(process)
+        self._show_for(PAUSED_SECONDS)
+        return 100 * (_processor_seconds(process) - cpu) / PAUSED_SECONDS
+
+    # -- camera -------------------------------------------------------------------------------
+
+    @staticmethod
+    def _prepared(settings: Parameters) -> list[Image | CompressedImage]:
+        picture = cv2.imread(settings['scene'])
+        if picture is None:
+            raise StopwatchError(f'scene {settings["scene"]!r} cannot be read: give an image file')
+        size = settings['width'], settings['height']
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+        step = max(1, size[0] // 320)
+        moved = [np.roll(picture, step * (k if k < VIEWS // 2 else VIEWS - k), axis=1)
+                 for k in range(VIEWS)]
+        if settings['transport'] == 'compressed':
+            return [compressed_message(view, Header(frame_id='camera'), QUALITY) for view in moved]
+        return [image_message(view, Header(frame_id='camera')) for view in moved]
+
+    def _show(self, count: int) -> None:
+        for _ in range(count):
+            self._show_one()
+
+    def _show_for(self, seconds: float) -> None:
+        self._show(max(1, round(seconds / self._period)))
+
+    def _show_until(self, done: Callable[[], Any], patience: float, what: str) -> None:
+        end = time.monotonic() + patience
+        while not done():
+            if time.monotonic() > end:
+                raise StopwatchError(f'{what} did not come within {patience:.0f} s')
+            self._show_one()
+
+    def _show_one(self) -> None:
+        due = time.monotonic() + self._period
+        message = self._images[self._count % VIEWS]
+        self._count += 1
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._publisher.publish(message)
+        while (left := due - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    # -- what is heard ------------------------------------------------------------------------
+
+    def _on_answer(self, message: Detection2DArray) -> None:
+        self._answers += 1
+
+    def _on_health(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if not status.name.endswith(self._suffix):
+                continue
+            for item in status.values:
+                stage, found, _ = item.key.partition(' p50/p95')
+                if found and item.value != 'none yet':
+                    self._stages[stage] = [float(text) for text in item.value.split(' / ')]
+
+
+def _processor_seconds(process: int) -> float:
+    """Processor time of a process and all its threads so far."""
+    fields = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def _resident(process: int) -> int:
+    """Bytes of memory that a process holds."""
+    return int(Path(f'/proc/{process}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+
+
+def main(args: Optional[Sequence[str]] = None) -> int:
+    """Run until it is measured. Returns 0, or 2 after one line on stderr."""
+    keep_image_memory()
+    return run_to_end(Stopwatch, 'stopwatch', args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

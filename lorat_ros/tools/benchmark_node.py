@@ -1,0 +1,158 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``lorat benchmark --node``: where the milliseconds go in the real node, by size of images."""
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from lorat_ros.tools.benchmark_machine import busy, describe_machine
+from lorat_ros.tools.frames import images_in, read_image
+from lorat_ros.tools.graph import Graph, GraphError, ros_is_there
+from lorat_ros.tools.scene import cached_scene
+
+SIZES = ('640x480', '1280x720', '1920x1080', '3840x2160')
+TRANSPORTS = ('raw', 'compressed')
+PATIENCE = 300.0        # seconds for one size and transport, beside the time it is shown for
+#: Columns of the table: title, and stages whose milliseconds add up to it.
+STAGES = ('transport', 'waited', 'convert', 'crop', 'network', 'decode', 'publish', 'age')
+
+
+class Case(NamedTuple):
+    """What is measured in one graph."""
+
+    width: int
+    height: int
+    transport: str
+
+    def __str__(self) -> str:
+        return f'{self.width}x{self.height} {self.transport}'
+
+
+def cases_of(sizes: Sequence[str]) -> list[Case]:
+    """
+    All sizes, raw and compressed.
+
+    :raises ValueError: a size that is none.
+    """
+    cases = []
+    for size in sizes:
+        numbers = size.lower().split('x')
+        if len(numbers) != 2 or not all(n.isdecimal() and int(n) >= 64 for n in numbers):
+            raise ValueError(f'--size {size}: expected WIDTHxHEIGHT in pixels, 64 at least, such '
+                             'as 1280x720')
+        cases += [Case(int(numbers[0]), int(numbers[1]), transport) for transport in TRANSPORTS]
+    return cases
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the subcommand; returns 0, or 2 after one line on stderr."""
+    try:
+        if not ros_is_there():
+            raise ValueError('ROS 2 is not there: source it, or run .venv/bin/lorat (make env)')
+        cases = cases_of(args.size or SIZES)
+        report = measure(cases, args)
+    except (ValueError, OSError, GraphError) as error:
+        print(f'lorat benchmark: {error}', file=sys.stderr)
+        return 2
+    print(text_of(report))
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')
+    return 0
+
+
+def measure(cases: Sequence[Case], args: argparse.Namespace) -> dict[str, Any]:
+    """Measure all cases, one graph after the other."""
+    parameters: dict[str, Any] = {'threads': args.threads}
+    parameters |= {'model': args.model[0]} if args.model else {}
+    parameters |= {'engine': args.engine[0].partition(':')[0]} if args.engine else {}
+    scene = cached_scene()
+    first = images_in(scene.images)[0]
+    height, width = read_image(first).shape[:2]
+    results = []
+    for case in tqdm(cases, desc='graphs', unit='graph'):
+        share = case.width / width, case.height / height
+        x, y, w, h = scene.boxes[0].tolist()
+        box = [x * share[0], y * share[1], w * share[0], h * share[1]]
+        with tempfile.TemporaryDirectory() as folder:
+            results.append({'case': str(case), 'width': case.width, 'height': case.height,
+                            'transport': case.transport,
+                            **_one(case, box, first, parameters, args.rate,
+                                   Path(folder))})
+    return {'machine': describe_machine(), 'rate': args.rate, 'parameters': parameters,
+            'cases': results}
+
+
+def _one(case: Case, box: list[float], scene: Path, parameters: dict[str, Any], rate: float,
+         folder: Path) -> dict[str, Any]:
+    output = folder / 'stopwatch.json'
+    with Graph(folder / 'logs') as graph:
+        watch = graph.start('stopwatch', {
+            'scene': str(scene), 'width': case.width, 'height': case.height, 'rate': rate,
+            'transport': case.transport, 'output': str(output)})
+        begun = time.time()
+        tracker = graph.start('tracker_node', {
+            **parameters, 'image_transport': case.transport, 'init_box': box})
+        output.with_suffix('.pid').write_text(str(tracker.pid))
+        give_up = time.monotonic() + PATIENCE + 1000 / rate
+        while watch.wait(1.0) is None:
+            graph.check()
+            if time.monotonic() > give_up:
+                raise GraphError(f'{case} took too long:\n{watch.tail()}')
+        graph.check()
+    report = json.loads(output.read_text(encoding='utf-8'))
+    report['start_seconds'] = report.pop('first_answer') - begun
+    return report
+
+
+def transport_of(stages: dict[str, list[float]], which: int) -> float:
+    """
+    Milliseconds from the camera's stamp until the frame is in the tracker's hands.
+
+    What of the age is left when its own work is taken off: DDS, and making a message of bytes.
+
+    :param which: 0 for the median, 1 for the 95th percentile (a difference of percentiles: a
+        rough figure).
+    """
+    return max(stages['age'][which] - stages['frame'][which] - stages['waited'][which], 0.0)
+
+
+def text_of(report: dict[str, Any]) -> str:
+    """Two tables in Markdown: by stage, and by process."""
+    machine = report['machine']
+    disturbed = '; the machine was busy' if busy(machine['load'], machine['cores']) else ''
+    lines = [f'{report["rate"]:g} images per second; median / 95th percentile in ms{disturbed}',
+             '',
+             '| images | ' + ' | '.join(STAGES) + ' | age with debug image |',
+             '|' + '---|' * (len(STAGES) + 2)]
+    for result in report['cases']:
+        stages = result['alone']['stages']
+        cells = []
+        for stage in STAGES:
+            pair = [transport_of(stages, k) for k in (0, 1)] if stage == 'transport' \
+                else stages.get(stage, (math.nan, math.nan))
+            cells.append(f'{pair[0]:.2f} / {pair[1]:.2f}')
+        pair = result['with_debug_image']['stages']['age']
+        lines.append(f'| {result["case"]} | ' + ' | '.join(cells)
+                     + f' | {pair[0]:.2f} / {pair[1]:.2f} |')
+    lines += ['', '| images | answered of shown | CPU ms a frame | of it beside the network | '
+              'CPU with debug image | memory MB | CPU paused | start to first answer |',
+              '|' + '---|' * 8]
+    for result in report['cases']:
+        alone, debug = result['alone'], result['with_debug_image']
+        network = alone['stages']['network'][0]
+        lines.append(
+            f'| {result["case"]} | {alone["answered"]} of {alone["shown"]} | '
+            f'{alone["cpu_ms"]:.1f} | {alone["cpu_ms"] - network:.1f} | {debug["cpu_ms"]:.1f} | '
+            f'{result["memory_mb"]:.0f} | {result["paused_cpu_percent"]:.1f} % | '
+            f'{result["start_seconds"]:.1f} s |')
+    return '\n'.join(lines)
