@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, TypeGuard
 
 import cv2
 import numpy as np
@@ -161,7 +161,7 @@ def _pen_for(canvas: np.ndarray) -> _Pen:
                 text=text, pad=max(3, round(text * 0.6)), dash=max(5.0, 10.0 * unit))
 
 
-def _drawable(box: Optional[Box]) -> bool:
+def _drawable(box: Optional[Box]) -> TypeGuard[Box]:
     return box is not None and bool(np.all(np.isfinite(np.asarray(box, float)))) \
         and box[2] > 0 and box[3] > 0
 

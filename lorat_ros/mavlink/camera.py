@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Optional, Protocol
 
 from lorat_ros.mavlink import dialect as mav
 from lorat_ros.mavlink.dialect import Command, Result
@@ -28,9 +28,12 @@ HEARTBEAT_PERIOD = 1.0
 #: What may be carried out only once, however often its packet comes.
 ONCE = frozenset({Command.CAMERA_TRACK_POINT, Command.CAMERA_TRACK_RECTANGLE,
                   Command.CAMERA_STOP_TRACKING})
+Handler = Callable[[tuple[float, ...], Source, float], None]
+
 #: Where these commands name the camera that is meant, as an index of their parameters.
-CAMERA_PARAM = MappingProxyType({Command.CAMERA_TRACK_POINT: 3, Command.CAMERA_TRACK_RECTANGLE: 4,
-                                 Command.CAMERA_STOP_TRACKING: 0})
+CAMERA_PARAM: Mapping[int, int] = MappingProxyType({
+    Command.CAMERA_TRACK_POINT: 3, Command.CAMERA_TRACK_RECTANGLE: 4,
+    Command.CAMERA_STOP_TRACKING: 0})
 
 
 class Controls(Protocol):
@@ -82,10 +85,11 @@ class Camera:
         self._messages = Messages(wire.dialect, settings.vendor, settings.model)
         self._stream = Stream(wire)
         self._sequences: dict[Hashable, int] = {}
-        self._heartbeat_due, self._start = -math.inf, None
+        self._heartbeat_due = -math.inf
+        self._start: Optional[float] = None  # of the clock, when the first step was made
         self._words: deque[str] = deque(maxlen=8)
         self.report, self.image_wh = Report(mav.Tracking.ERROR), (0, 0)
-        self._handlers = {
+        self._handlers: dict[int, Handler] = {
             Command.GET_MESSAGE_INTERVAL: self._get_interval,
             Command.SET_MESSAGE_INTERVAL: self._set_interval,
             Command.REQUEST_MESSAGE: self._request_message,
@@ -103,7 +107,8 @@ class Camera:
 
     def step(self, now: float) -> None:
         """Answer what has come and send what is due; ``now`` in seconds that only go on."""
-        self._start = now if self._start is None else self._start
+        if self._start is None:
+            self._start = now
         for data, address in self._link.receive():
             messages = (self._wire.datagram(data) if self._link.packets
                         else self._stream.feed(data, now))
@@ -197,7 +202,8 @@ class Camera:
         if not (math.isfinite(microseconds) and (microseconds >= 0 or microseconds == -1)):
             raise CommandError(Result.DENIED, f'interval {microseconds:g}: give microseconds, 0 '
                                'for the default or -1 for never')
-        asked = {0: None, -1: NEVER}.get(microseconds, microseconds / 1e6)
+        special: dict[float, Optional[float]] = {0: None, -1: NEVER}
+        asked = special.get(microseconds, microseconds / 1e6)
         if asked is not None:
             asked = max(asked, 1 / self._settings.max_rate)
         if not self._peers.ask(source, asked):
@@ -230,13 +236,15 @@ class Camera:
             self._tell(self._words.popleft(), addresses)
 
     def _send_message(self, number: float, address: Hashable, now: float) -> None:
-        make = {mav.CAMERA_INFORMATION: lambda ms: self._messages.information(ms, self.image_wh),
+        make = {float(mav.CAMERA_INFORMATION):
+                    lambda ms: self._messages.information(ms, self.image_wh),
                 mav.CAMERA_SETTINGS: self._messages.settings,
                 mav.CAMERA_TRACKING_IMAGE_STATUS:
                     lambda ms: self._messages.tracking(self.report)}.get(number)
         if make is None:
             raise CommandError(Result.UNSUPPORTED, f'message {number:g} is not known here')
-        self._send(make(int(1000 * (now - self._start)) & 0xFFFFFFFF), address)
+        began = now if self._start is None else self._start
+        self._send(make(int(1000 * (now - began)) & 0xFFFFFFFF), address)
 
     def _send_interval(self, source: Source) -> None:
         self._send(self._messages.interval(self._peers.interval(source)), source.address)

@@ -8,7 +8,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Optional
 
 RETRY = 1.0        # seconds between two attempts to open a link
@@ -48,7 +48,7 @@ class Link:
 
     def receive(self) -> list[tuple[bytes, Hashable]]:
         """Return what has come, each piece with the address it came from; does not wait."""
-        pieces = []
+        pieces: list[Optional[tuple[bytes, Hashable]]] = []
         with self._guarded():
             while self.is_open and len(pieces) < PIECES and self._readable(0.0):
                 pieces.append(self._read())
@@ -87,7 +87,7 @@ class Link:
                 line.close()
 
     @contextlib.contextmanager
-    def _guarded(self):
+    def _guarded(self) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError) as error:  # ValueError: select, of a line closed meanwhile

@@ -96,7 +96,7 @@ class Stream:
 
     def feed(self, data: bytes, now: float) -> list:
         """Return the messages that end in these bytes; ``now`` in seconds."""
-        messages = []
+        messages: list[Any] = []
         if self._rest and now - self._since > self._patience:
             messages, self._rest = self._wire.scan(self._rest[1:])
         waiting = self._rest

@@ -3,6 +3,7 @@
 """Where the target is in space: `camera_info` in, `~/bearing` and `~/marker` out."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Optional
 
 from builtin_interfaces.msg import Duration
@@ -156,5 +157,5 @@ def _vector(bearing: Bearing) -> Vector3:
     return Vector3(**{axis: float(value) for axis, value in zip('xyz', bearing.ray)})
 
 
-def _floats(values: object) -> tuple[float, ...]:
+def _floats(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(float(value) for value in values)

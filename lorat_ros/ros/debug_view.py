@@ -87,4 +87,7 @@ class RateLimit:
 
 
 def _scaled(box: Optional[Box], scale: float) -> Optional[Box]:
-    return None if box is None else tuple(value * scale for value in box)
+    if box is None:
+        return None
+    x, y, w, h = (value * scale for value in box)
+    return x, y, w, h

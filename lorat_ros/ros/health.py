@@ -117,7 +117,8 @@ class RepeatFilter:
     """Lets each kind of message through when it is new, and again every few seconds."""
 
     def __init__(self, period: float) -> None:
-        self._period, self._times = period, {}
+        self._period = period
+        self._times: dict[str, float] = {}
 
     def allows(self, kind: str) -> bool:
         """Whether to say this now; ``kind`` is what repetitions have in common."""

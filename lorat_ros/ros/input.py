@@ -106,7 +106,7 @@ class ImageInput:
     def _on_message(self, message: ImageMessage, info: Mapping[str, Any]) -> None:
         self._on_image(message, self._arrivals.missed(info))
 
-    def _subscribe(self):
+    def _subscribe(self) -> Any:
         self._arrivals.forget()
         qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST,
                          reliability=RELIABILITIES[self.reliability],

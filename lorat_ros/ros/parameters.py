@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
@@ -76,7 +76,7 @@ class Spec:
             name=self.name, type=self.type.value, description=self.description,
             additional_constraints=f'{self.expected}; {self.settable.value}',
             read_only=self.settable is Settable.AT_START)
-        if self.low is not None and self.type is Parameter.Type.INTEGER:
+        if self.low is not None and self.high is not None and self.type is Parameter.Type.INTEGER:
             descriptor.integer_range.append(
                 IntegerRange(from_value=int(self.low), to_value=int(self.high), step=0))
         elif self.low is not None:
@@ -122,10 +122,10 @@ def _is_box(value: Iterable[float]) -> bool:
 
 
 #: What a parameter must be that holds a target's box.
-BOX = MappingProxyType({
+BOX: Mapping[str, Any] = MappingProxyType({
     'also': _is_box,
     'also_text': 'four finite numbers x, y, w, h with w and h above 0.0, or four zeros'})
-_SCORE = {'low': -1.0, 'high': 1.0, 'also': _is_score,
+_SCORE: dict[str, Any] = {'low': -1.0, 'high': 1.0, 'also': _is_score,
           'also_text': "from 0.0 to 1.0, or -1.0 for the model's own"}
 
 SPECS = (

@@ -146,7 +146,8 @@ class Recorder(Node):
         self._heard = time.monotonic()
         box = score = None
         for detection in message.detections[:1]:
-            box = tuple(float(v) for v in box_of(detection))
+            x, y, w, h = (float(v) for v in box_of(detection))
+            box = (x, y, w, h)
             score = max((r.hypothesis.score for r in detection.results), default=None)
         self.recording.frames.append(FrameRecord(nanoseconds(message.header.stamp), box, score))
 

@@ -106,7 +106,8 @@ class Camera:
         """Size in pixels of the images that are sent; zeros where it is not known."""
         full, roi = self._calibration.image_wh, self._calibration.roi[2:]
         shown = [part or whole for part, whole in zip(roi, full)]
-        return tuple(int(size // step) for size, step in zip(shown, self._step))
+        width, height = (int(size // step) for size, step in zip(shown, self._step))
+        return width, height
 
     def check_image(self, image_wh: tuple[int, int]) -> None:
         """

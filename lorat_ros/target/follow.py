@@ -114,8 +114,7 @@ class FollowLaw:
 
 def _checked(bearing: Optional[Bearing]) -> Optional[Bearing]:
     """Return a bearing that can be reckoned with; None if it has no direction."""
-    length = float('nan') if bearing is None else math.hypot(*bearing.ray)
-    if not 0.5 < length < 2.0:  # it should be 1
+    if bearing is None or not 0.5 < math.hypot(*bearing.ray) < 2.0:  # it should be 1
         return None
     possible = bearing.width is not None and 0.0 < bearing.width < math.pi
     return bearing if possible else bearing._replace(width=None)

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, NamedTuple, Optional, TypeVar
+from typing import Any, Generic, NamedTuple, Optional, TypeVar
 
 Item = TypeVar('Item')
 
@@ -28,7 +28,7 @@ class Kept(NamedTuple):
 
     stamp: int
     size: int
-    item: object
+    item: Any
 
 
 class FrameBuffer(Generic[Item]):
@@ -163,7 +163,7 @@ class CatchUp:
     after ``CATCH_UP_ROUNDS``: a model slower than the camera always has frames between.
     """
 
-    def __init__(self, buffer: FrameBuffer[Item]) -> None:
+    def __init__(self, buffer: FrameBuffer[Any]) -> None:
         self._buffer = buffer
         self._seen: Optional[int] = None
         self._rounds = 0
@@ -176,7 +176,7 @@ class CatchUp:
         """There is nothing to catch up with."""
         self._seen = None
 
-    def frames_before(self, live: int) -> Iterator[Item]:
+    def frames_before(self, live: int) -> Iterator[Any]:
         """
         Yield what to look at before the live frame; the live one counts as seen after that.
 

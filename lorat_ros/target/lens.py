@@ -10,7 +10,7 @@ takes its models; inverting them is Newton's method, here to rounding error.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
@@ -148,7 +148,8 @@ class Fisheye:
 
 
 #: Makers by name of the model, with the numbers of coefficients it may have.
-LENSES = MappingProxyType({
+Maker = Callable[[Sequence[float]], Lens]
+LENSES: Mapping[str, tuple[Maker, tuple[int, ...]]] = MappingProxyType({
     '': (Polynomial, (0,)),
     'none': (Polynomial, (0,)),
     'plumb_bob': (Polynomial, (0, 4, 5)),
@@ -169,7 +170,6 @@ def lens_of(model: str, d: Sequence[float]) -> Lens:
         raise LensError(f'distortion_model {model!r} is not known, expected one of '
                         f'{", ".join(name for name in LENSES if name)}: calibrate with one of '
                         'these, or use rectified images')
-    maker: Callable[[Sequence[float]], Lens]
     maker, lengths = LENSES[model]
     d = tuple(d)
     while len(d) > max(lengths) and d[-1] == 0.0:  # OpenCV writes out what it leaves at zero

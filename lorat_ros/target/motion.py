@@ -24,6 +24,9 @@ class ConstantVelocity:
     """
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self._centre = np.zeros(2)
         self._velocity = np.zeros(2)
         self._wh = np.ones(2)
@@ -31,7 +34,7 @@ class ConstantVelocity:
 
     def start(self, box: Sequence[float]) -> None:
         """Begin anew with a box (x, y, w, h) in pixels."""
-        self.__init__()
+        self._clear()
         self._centre, self._wh = np.array(centre_xywh(box)), np.array(box[2:], np.float64)
         self._covariance[0, 0] = MEASURED ** 2
 

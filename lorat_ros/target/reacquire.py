@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Protocol
 
 from lorat_ros.boxes import Box, BoxError, centre_xywh, check_box
 from lorat_ros.target.sanity import is_in_image
@@ -113,8 +113,22 @@ class Off:
         return []
 
 
+class Way(Protocol):
+    """Somebody who says where a target may be."""
+
+    def offer(self, boxes: Iterable[Box]) -> None:
+        """Take in where a detector sees something."""
+
+    def forget(self) -> None:
+        """Begin anew."""
+
+    def places(self, last: Box, image_wh: tuple[int, int]) -> list[Box]:
+        """Return where to look in this frame."""
+
+
 #: What the parameter ``reacquire`` may be, and who then says where to look.
-WAYS = MappingProxyType({'off': Off, 'search': Search, 'candidates': Candidates})
+WAYS: Mapping[str, Callable[[], Way]] = MappingProxyType({
+    'off': Off, 'search': Search, 'candidates': Candidates})
 
 
 class Reacquisition:
@@ -154,7 +168,7 @@ class Reacquisition:
         :returns: where the target is, once that is believed; the tracker then follows it there.
         """
         if self._scout is not None:
-            return self._verify(image, is_good)
+            return self._verify(self._scout, image, is_good)
         best: Optional[TrackResult] = None
         for place in self._where.places(last, (image.shape[1], image.shape[0])):
             scout = self._tracker.scout(place)
@@ -163,15 +177,16 @@ class Reacquisition:
                 best, self._scout, self._stood = result, scout, 1
         return None
 
-    def _verify(self, image: np.ndarray, is_good: Judge) -> Optional[TrackResult]:
+    def _verify(self, scout: Tracker, image: np.ndarray, is_good: Judge
+                ) -> Optional[TrackResult]:
         """Look again where something was found on the frames before."""
-        result = self._scout.update(image)
+        result = scout.update(image)
         if not is_good(result):
             self._scout = None
             return None
         self._stood += 1
         if self._stood < CONFIRMED:
             return None
-        self._tracker.follow(self._scout)
+        self._tracker.follow(scout)
         self.forget()
         return result

@@ -137,7 +137,7 @@ class Target:
                                              lambda seen: self._could_be_it(seen, image_wh))
             return step if found is None else self._welcome(step, found, image_wh)
         self._reacquisition.forget()
-        self._last = step.box
+        self._last = step.box or self._last
         return step
 
     def reset(self) -> None:

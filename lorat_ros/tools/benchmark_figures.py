@@ -54,13 +54,14 @@ def gflops(macs: float, ms: float) -> float:
     return 2 * macs / (ms * 1e6)
 
 
-def interval_of_median(values: Sequence[float], seed: int = 0) -> tuple[float, float] | None:
+def interval_of_median(measured: Sequence[float] | np.ndarray, seed: int = 0
+                       ) -> tuple[float, float] | None:
     """
     Confidence interval of the median, by resampling the values (percentile bootstrap).
 
     :returns: low and high at ``CONFIDENCE`` percent; None below ``FEWEST`` values.
     """
-    values = np.asarray(values, np.float64)
+    values = np.asarray(measured, np.float64)
     if len(values) < FEWEST:
         return None
     drawn = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))

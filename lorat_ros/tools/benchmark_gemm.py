@@ -90,7 +90,8 @@ def shortest_ms(product: Product, clock: Clock, seconds: float = SECONDS) -> flo
     Calls too short for the clock are timed by several at once.
     """
     product()      # the first call allocates
-    took, at_once, end = [], 1, time.perf_counter() + seconds
+    took: list[float] = []
+    at_once, end = 1, time.perf_counter() + seconds
     while len(took) < 3 or time.perf_counter() < end:
         start = clock()
         for _ in range(at_once):

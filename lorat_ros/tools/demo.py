@@ -27,7 +27,7 @@ from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tools import demo_report
 from lorat_ros.tools.demo_sheet import SHEET_NAME, write_sheet
 from lorat_ros.tools.frames import first_box, FramesError, open_frames
-from lorat_ros.tools.graph import Graph, GraphError, ros_is_there
+from lorat_ros.tools.graph import Graph, GraphError, NodeProcess, ros_is_there
 from lorat_ros.tools.recording import BOXES_NAME, load_recording, READY, RECORDING_NAME, \
     VIDEO_NAME
 from lorat_ros.tools.scene import cached_scene
@@ -143,7 +143,7 @@ def _play(clip: Clip, args: argparse.Namespace) -> list[int]:
     return _read_stamps(stamps)
 
 
-def _watch(graph: Graph, recorder, stamps: Path, length: int) -> None:
+def _watch(graph: Graph, recorder: NodeProcess, stamps: Path, length: int) -> None:
     """Show the progress until the recorder, which ends last, has ended."""
     moved = time.monotonic()
     with tqdm(total=length or None, desc='playing', unit='frame', mininterval=0.3) as bar:

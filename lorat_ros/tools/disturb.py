@@ -72,8 +72,8 @@ def disturbed(images: Iterable[np.ndarray], truth: np.ndarray) -> Iterator[Distu
         if known and number in hidden:
             image = cover(image, tuple(box))
         if offset.any():
-            image = cv2.warpAffine(image, np.float32([[1, 0, offset[0]], [0, 1, offset[1]]]),
-                                   size_wh, borderMode=cv2.BORDER_REPLICATE)
+            shift = np.array([[1, 0, offset[0]], [0, 1, offset[1]]], np.float32)
+            image = cv2.warpAffine(image, shift, size_wh, borderMode=cv2.BORDER_REPLICATE)
         there = box + [*offset, 0.0, 0.0]
         if visible:
             inside = clip_xywh(there, size_wh)

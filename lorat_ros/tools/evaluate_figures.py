@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -142,7 +142,7 @@ def mean_figures(figures: Sequence[Figures], judged: Sequence[Judged], times: Se
     Frames and failures are added up; the score's area and the times are over all frames.
     """
     found = {field.name: [getattr(f, field.name) for f in figures] for field in fields(Figures)}
-    mean = {name: _mean(values) for name, values in found.items()}
+    mean: dict[str, Any] = {name: _mean(values) for name, values in found.items()}
     mean.update(frames=sum(found['frames']), fail=sum(found['fail']),
                 ROC=100 * score_area(judged),
                 **dict(zip(('ms', 'ms_p95', 'cpu_ms'), _time_figures(times))))
@@ -179,5 +179,5 @@ def _mean(values: Sequence[float]) -> float:
 
 def _time_figures(times: Sequence[Times]) -> tuple[float, float, float]:
     wall, cpu = ([v for t in times for v in getattr(t, kind)] for kind in ('wall', 'cpu'))
-    return (*(float(np.percentile(wall, q)) if wall else float('nan') for q in (50, 95)),
-            float(np.median(cpu)) if cpu else float('nan'))
+    p50, p95 = (float(np.percentile(wall, q)) if wall else float('nan') for q in (50, 95))
+    return p50, p95, float(np.median(cpu)) if cpu else float('nan')

@@ -38,7 +38,8 @@ def load_run(folder: Path) -> Run:
     """
     recording = load_recording(folder)
     heard = json.loads((folder / HEARD_NAME).read_text())
-    capture, pictures = cv2.VideoCapture(str(folder / VIDEO_NAME)), {}
+    capture = cv2.VideoCapture(str(folder / VIDEO_NAME))
+    pictures: dict[int, np.ndarray] = {}
     try:
         for stamp in recording.pictures:
             good, image = capture.read()
@@ -136,6 +137,7 @@ def _ray(points: Sequence[Sequence[float]], k: Sequence[float],
     corners = np.stack([(u - k[2]) / k[0] * depth, (v - k[5]) / k[4] * depth,
                         np.full(5, depth)], 1)
     figure = pyplot.figure(figsize=(6.4, 4.8), dpi=100)
+    canvas: Any = figure.canvas  # Agg's, which has pixels
     axes = figure.add_subplot(projection='3d')
     # Plotted as (z, x, -y), so that forward leads away from whoever looks and up is up.
     axes.plot(corners[:, 2], corners[:, 0], -corners[:, 1], color='#888888', lw=1)
@@ -149,8 +151,8 @@ def _ray(points: Sequence[Sequence[float]], k: Sequence[float],
     axes.locator_params(nbins=4)
     axes.view_init(elev=18, azim=-155)
     axes.invert_yaxis()
-    figure.canvas.draw()
-    image = np.asarray(figure.canvas.buffer_rgba())[..., 2::-1].copy()
+    canvas.draw()
+    image = np.asarray(canvas.buffer_rgba())[..., 2::-1].copy()
     pyplot.close(figure)
     return image
 

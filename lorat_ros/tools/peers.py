@@ -33,7 +33,8 @@ class Peer:
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        self._make, self._tracker = make, None
+        self._make = make
+        self._tracker: Any = None
 
     def init(self, image: np.ndarray, box: Sequence[float]) -> None:
         """
@@ -64,7 +65,8 @@ class Peer:
         if not found:
             return _result(NOWHERE, 0.0)
         has_score = hasattr(self._tracker, 'getTrackingScore')
-        return _result(tuple(float(v) for v in box),
+        x, y, w, h = (float(v) for v in box)
+        return _result((x, y, w, h),
                        float(self._tracker.getTrackingScore()) if has_score else 1.0)
 
 

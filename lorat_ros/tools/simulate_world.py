@@ -142,7 +142,8 @@ class Studio:
                                np.zeros(65)))
         seen = self._camera.project((rim - vehicle.position) @ vehicle.view.T)
         low, high = seen.min(axis=0), seen.max(axis=0)
-        return tuple(float(v) for v in (*low, *(high - low)))
+        x, y, w, h = (float(v) for v in (*low, *(high - low)))
+        return x, y, w, h
 
 
 def _ground_to_pixels(vehicle: Vehicle) -> np.ndarray:

@@ -145,7 +145,7 @@ def _figures(tracker: Tracker, results: list[TrackResult], lost: int,
         rows.append(('update', f'{p50:.2f} ms p50, {p95:.2f} ms p95, {1e3 / total.mean():.0f} '
                                'fps (reading and drawing apart)'))
     count = min(len(results), len(truth) - 1) if truth is not None else 0
-    if count > 0:
+    if truth is not None and count > 0:
         iou = iou_xywh(np.array([r.box for r in results[:count]]), truth[1:count + 1])
         known = np.isfinite(truth[1:count + 1]).all(axis=1)
         if known.any():
