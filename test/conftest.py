@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -234,6 +235,21 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from lorat_ros.tools.scene import cached_scene
     return made_once('cache', tmp_path_factory,
                      lambda folder: cached_scene(folder / 'lorat_ros' / 'scene'))
+
+
+@pytest.fixture(scope='session')
+def short_clip(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """So much of the rendered clip as the parity gate needs, with its truth beside it."""
+    scene, wanted = cache / 'lorat_ros' / 'scene', 103
+
+    def make(folder: Path) -> None:
+        (folder / 'img').mkdir()
+        for path in sorted((scene / 'img').iterdir())[:wanted]:
+            shutil.copy(path, folder / 'img')
+        lines = (scene / 'groundtruth.txt').read_text().splitlines()[:wanted]
+        (folder / 'groundtruth.txt').write_text('\n'.join(lines) + '\n')
+
+    return made_once('short', tmp_path_factory, make) / 'img'
 
 
 @pytest.fixture(scope='session')

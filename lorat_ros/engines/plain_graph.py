@@ -9,6 +9,8 @@ and of standard operators. Needs the package ``onnx``.
 """
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ def plain(graph: Path, folder: Path) -> onnx.ModelProto:
     :param graph: ONNX file, with its weights in it or beside it.
     :param folder: for scratch files, as large as the graph in float32.
     :raises EngineError: ONNX Runtime cannot load the graph.
+    :raises OSError: there is no room for scratch files.
     """
     wide, folded = (folder / f'{graph.stem}.{what}.onnx' for what in ('wide', 'folded'))
     small = graph.stat().st_size < LARGEST / 2 and not graph.with_suffix('.data').exists()
@@ -38,6 +41,7 @@ def plain(graph: Path, folder: Path) -> onnx.ModelProto:
             folded.replace(wide)      # CastLike has become Cast, and that can be folded too
         _fold(wide if small else graph, folded)
     except Exception as error:      # ONNX Runtime's own exception types are not importable
+        _check_room(folder, graph)
         raise EngineError(f'{graph} cannot be loaded by ONNX Runtime {onnxruntime.__version__}: '
                           f'{error}; copy or import the bundle anew, or update onnxruntime'
                           ) from None
@@ -48,6 +52,14 @@ def plain(graph: Path, folder: Path) -> onnx.ModelProto:
     del model.opset_import[:]
     model.opset_import.extend(standard)
     return model
+
+
+def _check_room(folder: Path, graph: Path) -> None:
+    """Raise OSError if a graph in float32 does not fit into a folder."""
+    data = graph.with_suffix('.data')
+    size = sum(path.stat().st_size for path in (graph, data) if path.exists())
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        os.posix_fallocate(probe.fileno(), 0, 2 * size + 4096)
 
 
 def _fold(graph: Path, target: Path) -> None:

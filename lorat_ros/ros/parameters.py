@@ -131,11 +131,13 @@ _SCORE: dict[str, Any] = {'low': -1.0, 'high': 1.0, 'also': _is_score,
 SPECS = (
     Spec('model', '', 'Name or folder of the model bundle; empty = the shipped default.',
          Settable.UNCONFIGURED),
-    Spec('engine', 'auto', "What runs the model's graphs; auto takes the best one available.",
+    Spec('engine', 'auto',
+         "What runs the model's graphs; auto = TensorRT where it and a GPU are (built when it is "
+         'configured for the first time, which takes minutes), else onnx.',
          Settable.UNCONFIGURED, choices=ENGINE_NAMES),
     Spec('precision', 'auto',
-         'Arithmetic of the engine; auto = fp32. What is below must have been proven on this '
-         'machine with `lorat build`.',
+         'Arithmetic of the engine; auto = fp32, under tensorrt the best one that passes the '
+         'parity gate. What is below must have been proven on this machine with `lorat build`.',
          Settable.UNCONFIGURED, choices=PRECISION_NAMES),
     Spec('engine_cache_dir', '',
          "Folder of what `lorat build` made; empty = lorat_ros/engines in the user's cache.",
@@ -144,6 +146,10 @@ SPECS = (
          'Who cuts crops out of the images: cpu, the gpu of the engine, or auto: the gpu where '
          '`lorat benchmark --crops both` has measured that it is faster, else the cpu.',
          Settable.UNCONFIGURED, choices=CROPS_NAMES),
+    Spec('build_frames', '',
+         'Video or folder of images of your camera, groundtruth.txt with the target beside it, '
+         "that TensorRT is proven on when the node builds it; empty = the demo's rendered clip.",
+         Settable.UNCONFIGURED),
     Spec('threads', 1, 'CPU threads of the engine; more are faster only on idle cores.',
          Settable.UNCONFIGURED, low=1, high=64),
     Spec('image_transport', 'raw',

@@ -15,6 +15,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
 
+from lorat_ros.ros.engine_build import Building
 from lorat_ros.ros.init_request import OLDEST_KEPT
 from lorat_ros.ros.messages import (detection_message, detections_message, diagnostic_array,
                                     diagnostic_status)
@@ -65,7 +66,7 @@ class StatusReport:
     ``silence`` says what has been missing for ``silent_for`` seconds, so that ``state`` is not of
     the present; otherwise it is empty. ``frame_age`` are the seconds since the last frame was
     processed, None if none was. ``returned`` is how often the target was lost and found again, and
-    ``returned_by`` what found it last.
+    ``returned_by`` what found it last. ``building`` is what has to be built first.
     """
 
     state: TargetState
@@ -81,12 +82,14 @@ class StatusReport:
     frame_age: Optional[float] = None
     returned: int = 0
     returned_by: str = ''
+    building: Optional[Building] = None
 
     @property
     def news(self) -> tuple:
         """Everything that, when it changes, is said at once."""
         return (self.state, self.target_id, self.init, self.enabled, self.lifecycle, self.fault,
-                self.silence, self.returned)
+                self.silence, self.returned, self.building and (self.building.what,
+                                                                int(self.building.elapsed)))
 
     @property
     def level(self) -> bytes:
@@ -94,11 +97,13 @@ class StatusReport:
         if self.fault:
             return DiagnosticStatus.ERROR
         unseen = self.silence or self.state in (TargetState.COASTING, TargetState.LOST)
-        return DiagnosticStatus.WARN if unseen else DiagnosticStatus.OK
+        return DiagnosticStatus.WARN if unseen or self.building else DiagnosticStatus.OK
 
     @property
     def message(self) -> str:
-        """The state, and since when nobody could know better."""
+        """The state, and since when nobody could know better; or how far a build is."""
+        if self.building:
+            return self.building.text
         if not self.silence:
             return self.state.value
         return f'{self.state.value}, {self.silence} for {self.silent_for:.1f} s'
@@ -136,8 +141,19 @@ class StatusPublisher:
         name = f'{self._node.get_fully_qualified_name().lstrip("/")}: target'
         frame_age = 'none yet' if report.frame_age is None else f'{report.frame_age:.2f}'
         return diagnostic_status(name, report.level, report.message, {
-            'state': report.state.value, 'id': report.target_id, 'score': f'{report.score:.4f}',
+            'state': 'building_engine' if report.building else report.state.value,
+            'id': report.target_id, 'score': f'{report.score:.4f}',
             'age': f'{report.age:.2f}', 'frame_age': frame_age, 'init': report.init,
             'reacquired': f'{report.returned}, last by {report.returned_by}' if report.returned
             else '0', 'enabled': str(report.enabled).lower(), 'lifecycle': report.lifecycle,
-            'fault': report.fault})
+            'fault': report.fault, **_facts_of(report.building)})
+
+
+def _facts_of(building: Optional[Building]) -> dict[str, str]:
+    """How far a build is, as values; none while nothing is built."""
+    if building is None:
+        return {}
+    share, expected = building.share, building.expected
+    return {'build': building.what, 'build elapsed': f'{building.elapsed:.1f}',
+            'build progress': 'unknown' if share is None else f'{share:.3f}',
+            'build estimate': 'unknown' if expected is None else f'{expected:.1f}'}

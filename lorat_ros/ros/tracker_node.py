@@ -17,9 +17,9 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from lorat_ros.engines.session import ENGINE_NAMES
 from lorat_ros.ros.bearing import BearingPublishers
 from lorat_ros.ros.debug_view import DebugView
+from lorat_ros.ros.engine_build import EngineBuilds
 from lorat_ros.ros.eyes import Eyes
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.init_request import InitRequest
@@ -33,7 +33,7 @@ from lorat_ros.ros.wishes import Wishes
 from lorat_ros.target.frames import FrameBuffer
 from lorat_ros.target.status import TargetState, TargetStatus, thresholds_complaint
 from lorat_ros.target.target import Target, TargetStep
-from lorat_ros.tracking.tracker import Tracker, load_tracker
+from lorat_ros.tracking.tracker import Tracker
 
 WATCH_PERIOD = 0.2  # seconds between looks at what the image publisher offers
 REPORT_PERIOD = 1.0  # seconds between diagnostics
@@ -57,6 +57,7 @@ class TrackerNode(LifecycleNode):
         self._eyes: Optional[Eyes] = None
         self._health = Health()
         self._lifecycle, self._fault, self._refusal = 'unconfigured', '', NO_INIT
+        self._builds = EngineBuilds(self, self._settings, self._report)
         self._status = StatusPublisher(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics',
                                                   QoSProfile(depth=10))
@@ -72,15 +73,23 @@ class TrackerNode(LifecycleNode):
         self._report()
 
     def autostart(self) -> None:
-        """Configure and activate if the parameter asks for it; a failure leaves the node up."""
-        if self._settings['autostart'] and (
-                self.trigger_configure() == TransitionCallbackReturn.SUCCESS):
+        """Configure and activate if the parameter asks for it; a failure leaves the node up.
+
+        What has to be built first is built while the executor serves.
+        """
+        self._builds.holds_start = self._settings['autostart'] and self._builds.begin()
+        if self._settings['autostart'] and not self._builds.holds_start:
+            self._start()
+
+    def _start(self) -> None:
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     # -- lifecycle ----------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and offer the topics. FAILURE (back to unconfigured) if it cannot."""
+        self._builds.holds_start = False  # whoever configures activates
         try:
             self._configure()
         except Exception as error:
@@ -136,14 +145,12 @@ class TrackerNode(LifecycleNode):
         return super().on_error(state)
 
     def close(self) -> None:
-        """End the worker's thread; nothing is processed after this returns."""
+        """End the worker's thread and a build; nothing is processed after this returns."""
         self._close_eyes()
+        self._builds.cancel()
 
     def _configure(self) -> None:
-        self._tracker = load_tracker(
-            self._settings['model'] or None,
-            *(self._settings[name] for name in ('engine', 'threads', 'precision')),
-            self._settings['engine_cache_dir'] or None, self._settings['crops'])
+        self._tracker = self._builds.load()
         target = Target(self._tracker, TargetStatus(*self._thresholds({}),
                                                     self._settings['coast_seconds']),
                         self._settings['reacquire'])
@@ -154,11 +161,6 @@ class TrackerNode(LifecycleNode):
                              self._settings['frame_buffer_megabytes'] * 1_000_000)
         self._pipeline = Pipeline(target, self._publish, self._after_publishing, self._health,
                                   lambda: self.get_clock().now().nanoseconds, frames)
-        session = self._tracker.session
-        self.get_logger().info(
-            f'model {self._tracker.bundle.name}, engine {session.engine} on {session.device} in '
-            f'{session.precision} '
-            f'(options: {", ".join(ENGINE_NAMES)}); set parameter engine to choose')
 
     def _release(self) -> None:
         for part in (self._detections, self._bearing, self._debug_view, self._tracker):
@@ -201,7 +203,9 @@ class TrackerNode(LifecycleNode):
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._pipeline is not None
         response.message = 'forgotten' if response.success else f'the node is {self._lifecycle}'
-        if response.success:
+        if self._builds.cancel():
+            response.success, response.message = True, 'the build is cancelled'
+        elif response.success:
             self._pipeline.reset()
             self._report(only_news=True)
         return response
@@ -246,19 +250,18 @@ class TrackerNode(LifecycleNode):
     # -- what the node says of itself ---------------------------------------------------------
 
     def _watch_input(self) -> None:
+        if self._builds.holds_start and not self._builds.poll():
+            self._start()
         if self._eyes is not None:
             self._eyes.follow_publisher()
             self._report(only_news=True)  # silence is news too
 
     def _report_health(self) -> None:
         name = self.get_fully_qualified_name().lstrip('/')
-        tracker = self._tracker
-        engine = {} if tracker is None else {
-            'model': tracker.bundle.name, 'family': tracker.bundle.family,
-            'engine': tracker.session.engine, 'device': tracker.session.device,
-            'precision': tracker.session.precision,
-            'threads': self._settings['threads'], 'torch loaded': 'torch' in sys.modules}
-        missing = '' if tracker else self._fault or f'no model, the node is {self._lifecycle}'
+        building = self._builds.building
+        engine = self._builds.facts if self._tracker else {}
+        missing = '' if self._tracker else building.text if building else (
+            self._fault or f'no model, the node is {self._lifecycle}')
         facts, awaiting = {}, f'no subscription, the node is {self._lifecycle}'
         if self._eyes is not None:
             facts, awaiting = self._eyes.facts(), self._eyes.awaiting()
@@ -283,7 +286,8 @@ class TrackerNode(LifecycleNode):
             init=self._refusal if eyes is None else said.init, enabled=said.enabled,
             returned=said.step.returned, returned_by=said.step.returned_by,
             lifecycle=lifecycle, fault=self._fault, score=said.step.score, age=said.age,
-            silence=silence, silent_for=silent_for, frame_age=self._health.frame_age)
+            silence=silence, silent_for=silent_for, frame_age=self._health.frame_age,
+            building=self._builds.building)
 
 
 def main(args: Optional[Sequence[str]] = None) -> int:

@@ -13,6 +13,7 @@ from lorat_ros.engines import onnx, plan_cache
 from lorat_ros.engines.session import EngineError
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tools import build, cli
+from lorat_ros.tools.build_steps import thinned
 from lorat_ros.tracking.tracker import load_tracker
 
 
@@ -72,4 +73,4 @@ def test_an_old_proof_does_not_outlive_what_it_was_about(clip, tmp_path, monkeyp
 @pytest.mark.parametrize(('number', 'kept'), [
     (0, []), (7, range(7)), (8, range(0, 8, 2)), (15, range(0, 15, 4)), (100, range(0, 100, 16))])
 def test_calibration_takes_crops_from_all_of_a_long_clip(number, kept):
-    assert build.thinned(range(number), 4) == list(kept)
+    assert thinned(range(number), 4) == list(kept)
