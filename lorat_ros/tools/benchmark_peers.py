@@ -154,17 +154,22 @@ def write_plot(path: Path, verdicts: Sequence[Verdict], sequences: int) -> None:
     :raises OSError: it cannot be written.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axes = figure.subplots()
     for verdict in verdicts:
         ours = 'opencv' not in verdict.entry.about
         axes.scatter(verdict.mean.cpu_ms, verdict.mean.AUC, s=60, zorder=3,
                      color=OURS if ours else THEIRS, marker='D' if ours else 'o')
-        axes.annotate(verdict.entry.label, (verdict.mean.cpu_ms, verdict.mean.AUC), xytext=(8, 4),
-                      textcoords='offset points', weight='bold' if ours else None)
+        axes.annotate(verdict.entry.label, (verdict.mean.cpu_ms, verdict.mean.AUC),
+                      xytext=(8, 5 if ours else -12), textcoords='offset points',
+                      weight='bold' if ours else None)
     axes.set(xscale='log', xlabel='CPU ms a frame (median), one run, taking turns',
              ylabel=f'success AUC, mean over {sequences} sequences, %', ylim=(0, 100))
-    axes.margins(x=0.25)
-    axes.grid(True, which='both', color='0.9')
+    axes.margins(x=0.3)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter('{x:g}'))
+    axes.grid(True, color='0.9')
     axes.spines[['top', 'right']].set_visible(False)
     figure.savefig(path, dpi=100)
