@@ -101,7 +101,7 @@ class CudaMemory:
         pointer = int(self._call(self._cuda.cudaMallocHost, max(size, 1)))
         self._pinned.append(pointer)
         raw = (ctypes.c_uint8 * size).from_address(pointer)
-        return np.frombuffer(raw, dtype).reshape(tuple(shape))
+        return np.ctypeslib.as_array(raw).view(dtype).reshape(tuple(shape))
 
     def upload(self, target: CudaBuffer, source: np.ndarray) -> None:
         """Ask for a copy from a pinned array."""

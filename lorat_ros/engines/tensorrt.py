@@ -76,7 +76,7 @@ class TensorRtSession:
         #: Where crops may be cut so that they never touch the host; None: not with this memory.
         self.crop_device = getattr(memory, 'crop_device', None)
         self.crop_stream = getattr(memory, 'crop_stream', None)
-        self._memory = memory
+        self._memory: DeviceMemory | None = memory
         self._stages: dict[str, Stage] = {}
         self._fault = ''
         self._runtime = None

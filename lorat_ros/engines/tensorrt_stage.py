@@ -34,6 +34,13 @@ class Tensor(NamedTuple):
         return np.dtype(NUMPY_TYPES[self.kind]) if self.kind in NUMPY_TYPES else None
 
     @property
+    def array_type(self) -> np.dtype:
+        """Type of an array of the host; raises EngineError if there is none."""
+        if self.dtype is None:
+            raise EngineError(f'{self} cannot be an array of the host')
+        return self.dtype
+
+    @property
     def size(self) -> int:
         """Bytes."""
         return math.prod(self.shape) * (self.dtype.itemsize if self.dtype else _BYTES[self.kind])
@@ -79,7 +86,7 @@ class Stage:
         for name, buffer in self._buffers.items():
             if not self._context.set_tensor_address(name, buffer.pointer):
                 raise EngineError(f'{label}: TensorRT refuses the address of {name}')
-        self._answers = {name: memory.pinned(tensor.shape, tensor.dtype)
+        self._answers = {name: memory.pinned(tensor.shape, tensor.array_type)
                          for name, tensor in self.outputs.items() if name not in self.kept}
         self._staging: dict[str, np.ndarray] = {}
         self._there: dict[str, Buffer] = {}      # input to the handle's buffer it was copied from
@@ -160,7 +167,7 @@ class Stage:
             self._there.pop(name, None)
             if name not in self._staging:
                 tensor = self.inputs[name]
-                self._staging[name] = self._memory.pinned(tensor.shape, tensor.dtype)
+                self._staging[name] = self._memory.pinned(tensor.shape, tensor.array_type)
             self._staging[name][...] = value
             self._memory.upload(target, self._staging[name])
         elif not isinstance(value.value, DeviceValue):
