@@ -38,12 +38,14 @@ def test_the_trap_works(tmp_path):
 
 
 @pytest.mark.parametrize('ask', [
-    'tensorrt.open_session(find_bundle(), 1, "fp32", Path("built"))', 'tensorrt.version()'])
+    'tensorrt.open_session(find_bundle(), 1, "fp32", Path("built"))', 'tensorrt.version()',
+    'open_session(find_bundle(), "tensorrt")',
+    'open_session(find_bundle(), "tensorrt", 1, "fp16")'])
 def test_tensorrt_is_unavailable_and_is_not_touched(ask, tmp_path):
     told = run(f'''
 from pathlib import Path
 from lorat_ros.engines import tensorrt
-from lorat_ros.engines.session import EngineError
+from lorat_ros.engines.session import EngineError, open_session
 from lorat_ros.models.catalog import find_bundle
 try:
     {ask}
