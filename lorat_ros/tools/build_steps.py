@@ -64,7 +64,7 @@ class Console:
             self._what = what
         told = f'{progress.elapsed:.0f} s' + (f' of about {expected:.0f}' if expected else '')
         self._bar.set_postfix_str(f'{told} {progress.phase}', refresh=False)
-        self._bar.n = share_of(progress, expected) or 0.0
+        self._bar.n = progress.share or 0.0
         self._bar.refresh()
 
     def _end(self) -> None:
@@ -88,7 +88,7 @@ class JsonLines:
 
     def build(self, what: str, progress: Progress, expected: float | None) -> None:
         """Tell how far a plan is."""
-        share = share_of(progress, expected)
+        share = progress.share
         self._write({'what': what, 'share': None if share is None else round(share, 4),
                      'elapsed': round(progress.elapsed, 1),
                      'expected': None if expected is None else round(expected, 1)})

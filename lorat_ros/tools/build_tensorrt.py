@@ -22,7 +22,7 @@ from lorat_ros.engines.session import EngineError, open_session
 from lorat_ros.engines.tensorrt_build import build_plan, job_for, Options, Progress
 from lorat_ros.engines.tensorrt_ladder import ladder, Step
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.tools.build_steps import News, thinned
+from lorat_ros.tools.build_steps import News, share_of, thinned
 from lorat_ros.tracking.parity import Clip, crops_of, gate
 
 CALIBRATION = 100      # crops at least, where there are so many
@@ -182,8 +182,13 @@ def _plan(wanted: Wanted, here: Here, step: Step, folder: Path, role: str, graph
     job = job_for(graph, plan_of(folder, role), timing, here.gpu, wanted.options, step.typed,
                   step.flags, tf32=step.precision != 'fp32')
 
+    furthest = 0.0
+
     def tell(progress: Progress) -> None:
-        news.build(what, progress, expected)
+        nonlocal furthest      # what TensorRT tells may begin below what was estimated before
+        share = share_of(progress, expected)
+        furthest = max(furthest, share or 0.0)
+        news.build(what, progress._replace(share=None if share is None else furthest), expected)
 
     try:
         seconds = here.make(job, tell)
