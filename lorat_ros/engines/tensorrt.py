@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lorat_ros.engines.device_memory import DeviceError, DeviceMemory, open_memory
+from lorat_ros.engines.plan_record import read_record
 from lorat_ros.engines.session import EngineError, Value
 from lorat_ros.engines.tensorrt_api import load_tensorrt, logger_for, usable_gpu
 from lorat_ros.engines.tensorrt_stage import Stage
@@ -79,12 +80,16 @@ class TensorRtSession:
         self._memory: DeviceMemory | None = memory
         self._stages: dict[str, Stage] = {}
         self._fault = ''
-        self._runtime = None
+        self._runtime: Any = None
         try:
-            self._runtime = trt.Runtime(logger_for(trt, _logger))
+            runtime = self._runtime = trt.Runtime(logger_for(trt, _logger))
+            record = read_record(built)
+            if record is not None and record.options.get('version_compatible'):
+                # Such a plan brings a small runtime, which TensorRT starts only where it may.
+                runtime.engine_host_code_allowed = True
             for role in bundle.graphs:
                 path = built / PLAN.format(role=role)
-                self._stages[role] = Stage(trt, load_engine(self._runtime, path), memory,
+                self._stages[role] = Stage(trt, load_engine(runtime, path), memory,
                                            bundle.handed_over(role), f'graph {role!r} ({path})')
             self._fit()
         except BaseException as error:

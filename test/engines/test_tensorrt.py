@@ -18,6 +18,7 @@ from support.host_device import HostDevice, HostMemory, HostTensor
 from support.litetrack_golden import bgr_frame, INIT_BOX
 from support.tiny_bundles import FAMILIES
 
+from lorat_ros.engines.plan_record import Record, write_record
 from lorat_ros.engines.session import EngineError, Handle, open_session
 from lorat_ros.engines.tensorrt import open_session as open_tensorrt
 from lorat_ros.engines.tensorrt import PlanError, TensorRtSession
@@ -288,6 +289,18 @@ def test_nothing_was_built(bench):
     with pytest.raises(PlanError, match='no plans of kestrel-s in fp16: run `lorat build kestrel'):
         open_tensorrt(bench.bundle, 1, 'fp16', None, lambda: bench.trt,
                       lambda: HostMemory(bench.device))
+
+
+def test_plans_for_other_versions_too_may_bring_their_runtime(bench):
+    for role, graph in bench.bundle.graphs.items():
+        (bench.folder / f'{role}.plan').write_bytes(
+            make_plan('10.3', graph, version_compatible=True))
+    with pytest.raises(PlanError):      # nobody says that they are such plans
+        bench.open()
+    write_record(bench.folder, Record('tensorrt 10.3', 'fp32', '', {'version_compatible': True},
+                                      {}, []))
+    session = bench.open()
+    search(session, session.run('template', template_inputs()))
 
 
 def test_too_little_memory(bench):

@@ -158,6 +158,8 @@ class Logger(Recorded):
 class Runtime(Recorded):
     """Makes engines of plans."""
 
+    engine_host_code_allowed = False
+
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
 
@@ -168,6 +170,8 @@ class Runtime(Recorded):
             for what, here in (('version', self._api.__version__), ('gpu', str(self._api.gpu))):
                 if said[what] != here:
                     raise ValueError(f'the plan is for {what} {said[what]}, this is {here}')
+            if said.get('version_compatible') and not self.engine_host_code_allowed:
+                raise ValueError('the plan holds host code, which is not allowed')
         except ValueError as error:
             self._logger.log(self._logger.Severity.ERROR, f'deserializeCudaEngine: {error}')
             return None
