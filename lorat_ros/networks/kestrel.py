@@ -126,7 +126,8 @@ class Kestrel(nn.Module):
     target covers.
     """
 
-    outputs = {'template': ('template_tokens', 'template_keys'), 'search': ('score', 'boxes')}
+    outputs = {'template': ('template_tokens', 'template_keys'),
+               'search': ('score', 'boxes', 'similarity', 'features')}
     hands_over = {'template': outputs['template']}
 
     def __init__(self, config: KestrelConfig | None = None) -> None:
@@ -195,7 +196,7 @@ class Kestrel(nn.Module):
         return tokens + self.template_position + kinds, keys
 
     def search(self, image: torch.Tensor, template_tokens: torch.Tensor,
-               template_keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+               template_keys: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """
         Find the template in a search region.
 
@@ -203,7 +204,9 @@ class Kestrel(nn.Module):
         :param template_tokens: (N, cells, width) from ``template``.
         :param template_keys: (N, cells + 1, width) from ``template``.
         :returns: score logits (N, G, G) and boxes (N, 4, G, G) as x1, y1, x2, y2 in units of the
-            search region (0..1 inside it), G = S/16.
+            search region (0..1 inside it), G = S/16; then, for ``lorat_ros.tracking.evidence``,
+            cosine similarity (N, G * G, cells + 1) of every cell to the keys before template and
+            region are mixed, and features (N, G * G, width) after that. Cells are row-major.
         """
         grid = self.config.search_grid
         tokens = self._tokens(image)
@@ -212,16 +215,17 @@ class Kestrel(nn.Module):
         x = torch.cat([template_tokens, tokens], 1)
         for block in self.blocks:
             x = block(x)
-        x = self.norm_out(x[:, template_tokens.shape[1]:])
-        x = x.transpose(1, 2).reshape(x.shape[0], self.config.width, grid, grid)
+        features = self.norm_out(x[:, template_tokens.shape[1]:])
+        x = features.transpose(1, 2).reshape(features.shape[0], self.config.width, grid, grid)
         score = self.score_tower(x).squeeze(1).float()
         sides = self.box_tower(x).float().sigmoid()
         axis = (torch.arange(grid, device=x.device, dtype=torch.float32) + 0.5) / grid
         centre = torch.stack([axis.view(1, grid).expand(grid, grid),
                               axis.view(grid, 1).expand(grid, grid)])
-        return score, torch.cat([centre - sides[:, :2], centre + sides[:, 2:]], 1)
+        boxes = torch.cat([centre - sides[:, :2], centre + sides[:, 2:]], 1)
+        return score, boxes, similarity.float(), features.float()
 
     def forward(self, template: torch.Tensor, mask: torch.Tensor, search: torch.Tensor
                 ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run both stages; shapes as in ``template`` and ``search``."""
-        return self.search(search, *self.template(template, mask))
+        """Run both stages; returns score and boxes, shapes as in ``template`` and ``search``."""
+        return self.search(search, *self.template(template, mask))[:2]

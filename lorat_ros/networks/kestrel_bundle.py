@@ -24,8 +24,10 @@ import torch
 from lorat_ros.networks import export
 from lorat_ros.networks.kestrel import Kestrel, KestrelConfig
 
-# Of score logits and of boxes in units of the search region, for weights in half precision.
-TOLERANCE = {'search.score': 0.05, 'search.boxes': 0.01}
+# Of score logits, of boxes in units of the search region, of cosines, and of features with a
+# variance of about 1, for weights in half precision.
+TOLERANCE = {'search.score': 0.05, 'search.boxes': 0.01, 'search.similarity': 0.01,
+             'search.features': 0.05}
 DEFAULTS = {'postprocessing': {'window': 0.45, 'shape_penalty': 0.1, 'size_rate': 0.5,
                                'hold_score': 0.18, 'widening': 0.04, 'widest': 2.0},
             'score': {'lost': 0.25, 'recover': 0.45}}

@@ -15,6 +15,7 @@ from lorat_ros.engines.session import Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crops import (crop_recipe, CropPlan, mean_colour, plan_crop, sample_crop,
                                       window_side)
+from lorat_ros.tracking.evidence import Evidence, Pieces, Weights
 from lorat_ros.tracking.family import Answer, CropSizes, reading
 from lorat_ros.tracking.rivals import distance_in_boxes, NEAR, Peak, peaks_of, Rivals
 from lorat_ros.tracking.sampler import CropRule, HOST, Sampler
@@ -86,6 +87,7 @@ class KestrelFamily:
             self._widening = float(post['widening'])
             self._widest = float(post['widest'])
             self._rival_patience = float(post.get('rival_patience', RIVAL_PATIENCE))
+            self._weights = Weights.of(manifest)
         cells = self._sizes.search // STRIDE
         # Hann with its zeros outside the grid: the border cells stay eligible.
         hann = np.hanning(cells + 2)[1:-1]
@@ -96,6 +98,9 @@ class KestrelFamily:
         self._image_wh = (0, 0)
         self._plan: CropPlan | None = None
         self._rivals = Rivals()
+        self._evidence: Evidence | None = None
+        #: What spoke for the last answer; None where the bundle weighs no evidence.
+        self.pieces: Pieces | None = None
         self._unsure = 0                      # frames in a row with a hopeless score
         self._usual_wh = np.zeros(2)          # size over the last frames that were sure
 
@@ -106,6 +111,7 @@ class KestrelFamily:
         size = self._sizes.template
         plan = self._plan_around(image, self._sizes.template_factor, size)
         mask = cover_of_cells(plan.to_crop(box), size // STRIDE, size)
+        self._evidence = Evidence(mask) if self._weights else None
         return {'image': self._sampler.cut(image, plan, CROPS), 'mask': mask[None]}
 
     def remember(self, outputs: Mapping[str, Value]) -> None:
@@ -136,7 +142,7 @@ class KestrelFamily:
         if chosen is None:
             self._rivals.follow([peak.box for peak in peaks], None, False)
             self._move_on(self._box, best)
-            return Answer(self._reported(self._box), best, self._plan.window)
+            return self._answered(self._box, best, outputs)
         row, column = chosen.cell
         _, _, last_w, last_h = self._plan.to_crop(self._box)
         new_w, new_h = float(w[row, column]), float(h[row, column])
@@ -150,14 +156,29 @@ class KestrelFamily:
         found = self._sane(self._plan.to_image((x, y, box_w, box_h)))
         self._rivals.follow([peak.box for peak in peaks], found, best >= SURE)
         self._move_on(found, best)
-        return Answer(self._reported(found), best, self._plan.window)
+        return self._answered(found, best, outputs)
 
     def around(self, box: Box) -> KestrelFamily:
         """Make another one that looks around a box; that the target is there is not known."""
         other = copy.copy(self)
         other._box, other._unsure = box, PATIENCE
         other._usual_wh, other._rivals = self._usual_wh.copy(), copy.deepcopy(self._rivals)
+        other._evidence = self._evidence and self._evidence.branch()
         return other
+
+    def _answered(self, box: Box, score: float, outputs: Mapping[str, np.ndarray]) -> Answer:
+        """Say where it is; how sure that is, all evidence says. How to go on, the peak does."""
+        reported = self._reported(box)
+        if self._evidence is None:
+            return Answer(reported, score, self._plan.window)
+        size = self._sizes.search
+        inside = self._plan.to_crop(reported)
+        cover = cover_of_cells(inside, size // STRIDE, size)
+        self.pieces = self._evidence.gather(outputs, cover, tuple(v / size for v in inside), score)
+        belief = self.pieces.belief(self._weights)
+        if self._evidence.is_blank or min(score, belief) >= SURE:
+            self._evidence.learn()
+        return Answer(reported, belief, self._plan.window)
 
     def _peak(self, cell: tuple[int, int], score: np.ndarray, boxes: np.ndarray) -> Peak:
         x1, y1, x2, y2 = (boxes[:, cell[0], cell[1]] * self._sizes.search).tolist()

@@ -39,7 +39,7 @@ def answer(engine: str, seed: int, threads: int = 1) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize('seed', range(3))
 def test_engines_agree_with_torch(engine, seed):
     fast, exact = answer(engine, seed), answer('torch', seed)
-    assert set(fast) == set(exact) == {'score', 'boxes'}
+    assert set(fast) == set(exact) == {'score', 'boxes', 'similarity', 'features'}
     assert fast['score'].shape == (1, 10, 10) and fast['boxes'].shape == (1, 4, 10, 10)
     for name in fast:
         np.testing.assert_allclose(fast[name], exact[name], atol=2e-3)

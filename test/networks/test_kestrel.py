@@ -20,8 +20,10 @@ def network():
 def test_shapes_of_both_stages(network):
     tokens, keys = network.template(torch.rand(2, 3, 48, 48), torch.rand(2, 3, 3))
     assert tokens.shape == (2, 9, 48) and keys.shape == (2, 10, 48)
-    score, boxes = network.search(torch.rand(2, 3, 96, 96), tokens, keys)
+    score, boxes, similarity, features = network.search(torch.rand(2, 3, 96, 96), tokens, keys)
     assert score.shape == (2, 6, 6) and boxes.shape == (2, 4, 6, 6)
+    assert similarity.shape == (2, 36, 10) and features.shape == (2, 36, 48)
+    assert similarity.abs().max() <= 1 + 1e-5
 
 
 def test_boxes_contain_their_cells(network):
@@ -39,7 +41,7 @@ def test_the_whole_is_its_two_stages(network):
     with torch.no_grad():
         whole = network(template, mask, search)
         parts = network.search(search, *network.template(template, mask))
-    for a, b in zip(whole, parts, strict=True):
+    for a, b in zip(whole, parts[:2], strict=True):
         torch.testing.assert_close(a, b)
 
 

@@ -3,10 +3,13 @@
 """Kestrel's pre- and post-processing against plain arithmetic."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from lorat_ros.models.bundle import Bundle
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tracking.kestrel import (cover_of_cells, IMAGE_MEAN, KestrelFamily, normalise,
                                         shape_change)
@@ -42,8 +45,15 @@ def test_shape_change_is_one_only_for_the_same_shape():
     assert shape_change((20, 30), (30, 20)) == pytest.approx(2.25)
 
 
+def bundle_without_evidence() -> Bundle:
+    """The shipped model as older bundles are: the network's word is the score."""
+    bundle = find_bundle()
+    manifest = {name: value for name, value in bundle.manifest.items() if name != 'evidence'}
+    return replace(bundle, manifest=manifest)
+
+
 def answer_with(logits: np.ndarray, boxes: np.ndarray) -> tuple[KestrelFamily, object]:
-    family = KestrelFamily(find_bundle())
+    family = KestrelFamily(bundle_without_evidence())
     image = np.full((480, 640, 3), 90, np.uint8)
     family.start(image, (300.0, 220.0, 40.0, 40.0))
     family.remember({})
@@ -91,7 +101,7 @@ def test_the_answer_never_leaves_the_image_nor_dwindles():
 
 def look_for_nothing(frames: int) -> list[float]:
     """Widths of the search window over frames in which the target is not seen."""
-    family = KestrelFamily(find_bundle())
+    family = KestrelFamily(bundle_without_evidence())
     image = np.full((480, 640, 3), 90, np.uint8)
     family.start(image, (300.0, 220.0, 40.0, 40.0))
     family.remember({})
@@ -112,7 +122,7 @@ def test_the_search_window_widens_only_after_a_while_and_not_for_ever():
 
 
 def test_a_vanished_target_is_looked_for_at_its_usual_size():
-    family = KestrelFamily(find_bundle())
+    family = KestrelFamily(bundle_without_evidence())
     image = np.full((480, 640, 3), 90, np.uint8)
     family.start(image, (300.0, 220.0, 40.0, 40.0))
     family.remember({})
@@ -130,7 +140,7 @@ def test_a_vanished_target_is_looked_for_at_its_usual_size():
 
 @pytest.mark.parametrize('name', ['score', 'boxes'])
 def test_an_answer_without_numbers_leaves_the_box_and_is_no_score(name):
-    family = KestrelFamily(find_bundle())
+    family = KestrelFamily(bundle_without_evidence())
     image = np.zeros((240, 320, 3), np.uint8)
     family.start(image, (100.0, 80.0, 40.0, 30.0))
     family.look(image)
@@ -150,7 +160,7 @@ def scene(*peaks: tuple[int, int, float]) -> dict[str, np.ndarray]:
 
 
 def test_a_look_alike_seen_beside_the_target_is_not_taken_for_it():
-    family, image = KestrelFamily(find_bundle()), np.full((480, 640, 3), 90, np.uint8)
+    family, image = KestrelFamily(bundle_without_evidence()), np.full((480, 640, 3), 90, np.uint8)
     family.start(image, (300.0, 220.0, 40.0, 40.0))
     family.remember({})
     for _ in range(6):
@@ -166,7 +176,7 @@ def test_a_look_alike_seen_beside_the_target_is_not_taken_for_it():
 
 
 def test_without_a_rival_a_jump_is_believed():
-    family, image = KestrelFamily(find_bundle()), np.full((480, 640, 3), 90, np.uint8)
+    family, image = KestrelFamily(bundle_without_evidence()), np.full((480, 640, 3), 90, np.uint8)
     family.start(image, (300.0, 220.0, 40.0, 40.0))
     family.remember({})
     for _ in range(4):
@@ -174,3 +184,44 @@ def test_without_a_rival_a_jump_is_believed():
         family.answer(scene((4, 4, 0.8)))
     family.look(image)
     assert family.answer(scene((4, 8, 0.8))).score == pytest.approx(0.8, abs=0.01)
+
+
+def with_evidence(outputs: dict[str, np.ndarray], like_template: bool) -> dict[str, np.ndarray]:
+    """Add what the cells look like: all like the target, or all like what surrounded it."""
+    similarity = np.zeros((1, 100, 26), np.float32)
+    similarity[..., 12 if like_template else 0] = 1.0      # cell 12 is the middle of 5 x 5
+    return {**outputs, 'similarity': similarity, 'features': np.ones((1, 100, 192), np.float32)}
+
+
+def believed(like_template: bool) -> tuple[float, tuple[float, ...]]:
+    family, image = KestrelFamily(find_bundle()), np.full((480, 640, 3), 90, np.uint8)
+    family.start(image, (300.0, 220.0, 40.0, 40.0))
+    family.remember({})
+    for _ in range(3):
+        family.look(image)
+        answer = family.answer(with_evidence(scene((4, 4, 0.8)), like_template))
+    return answer.score, answer.box
+
+
+def test_a_sure_peak_on_what_looks_like_the_surroundings_is_not_believed():
+    target, box = believed(like_template=True)
+    pillar, same = believed(like_template=False)
+    assert pillar < find_bundle().score_lost < find_bundle().score_recover < target
+    assert box == same      # how it goes on, the peak alone decides
+
+
+def test_what_a_scout_learns_stays_with_it():
+    family, image = KestrelFamily(find_bundle()), np.full((480, 640, 3), 90, np.uint8)
+    family.start(image, (300.0, 220.0, 40.0, 40.0))
+    family.remember({})
+    seen = with_evidence(scene((4, 4, 0.8)), True)
+    family.look(image)
+    family.answer(seen)
+    scout = family.around((300.0, 220.0, 40.0, 40.0))
+    other = {**seen, 'features': seen['features'] * np.where(np.arange(192) % 2, 1, -1)}
+    for _ in range(30):
+        scout.look(image)
+        scout.answer({**other, 'features': other['features'].astype(np.float32)})
+    family.look(image)
+    family.answer(seen)
+    assert family.pieces.memory == pytest.approx(1.0, abs=1e-3)
