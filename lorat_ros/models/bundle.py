@@ -60,6 +60,11 @@ class Bundle:
         """Score in [0, 1] from which a lost target counts as found again."""
         return float(self.manifest['score']['recover'])
 
+    @property
+    def return_frames(self) -> int:
+        """Frames in a row with ``score_recover`` that bring a lost target back."""
+        return self.manifest['score'].get('frames', 2)
+
     def handed_over(self, role: str) -> frozenset[str]:
         """Outputs of a graph that only another graph reads; engines keep them to themselves."""
         return frozenset(self.manifest['graphs'][role].get('hands_over', ()))
@@ -126,6 +131,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         value = score.get(field)
         if not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise BundleError(f'{path}: score.{field} is {value!r}, expected a number in [0, 1]')
+    if not isinstance(score.get('frames', 2), int) or score.get('frames', 2) < 1:
+        raise BundleError(f'{path}: score.frames is {score["frames"]!r}, expected a whole number '
+                          'above 0')
     if score['lost'] > score['recover']:
         raise BundleError(f'{path}: score.lost {score["lost"]} is above score.recover '
                           f'{score["recover"]}, expected it at or below')

@@ -141,7 +141,8 @@ def run_disturbed(tracker: Tracker, clips: Sequence[Clip], reacquire: str,
     """Let the model follow the target of every clip, with the node's defaults."""
     bundle, lives = tracker.bundle, []
     for clip in clips:
-        status = TargetStatus(bundle.score_lost, bundle.score_recover, COAST_SECONDS)
+        status = TargetStatus(bundle.score_lost, bundle.score_recover, COAST_SECONDS,
+                              bundle.return_frames)
         lives.append(live(Target(tracker, status, reacquire), clip, progress))
     return lives
 

@@ -41,6 +41,7 @@ class Entry:
     complaints: tuple[str, ...]          # what went wrong, a line each
     score_lost: float = 0.0              # thresholds of its status, see TargetStatus
     score_recover: float = 0.0
+    return_frames: int = 2
 
 
 class Follower(Protocol):
@@ -173,7 +174,7 @@ def run_model(tracker: Tracker, label: str, clips: Sequence[Clip], shelf: Shelf 
                 shelf.write(clip, runs[clip.name])
     about = {**identity(tracker), 'reused': taken}
     return Entry(label, about, runs, tuple(complaints), tracker.bundle.score_lost,
-                 tracker.bundle.score_recover)
+                 tracker.bundle.score_recover, tracker.bundle.return_frames)
 
 
 def read_entry(folder: Path, label: str, clips: Sequence[Clip]) -> Entry:

@@ -75,7 +75,7 @@ def write_sheet(path: Path, clip: Clip, entry: Entry, judged: Judged) -> None:
     :raises lorat_ros.tools.frames.FramesError: a frame cannot be read.
     """
     rows = entry.runs[clip.name].rows
-    states = believed(rows, entry.score_lost, entry.score_recover)
+    states = believed(rows, entry.score_lost, entry.score_recover, entry.return_frames)
     wanted = moments(judged)
     pictures, captions = [], []
     for index, image in zip(wanted, clip.frames(wanted)):
@@ -88,13 +88,14 @@ def write_sheet(path: Path, clip: Clip, entry: Entry, judged: Judged) -> None:
     path.write_bytes(data.tobytes())
 
 
-def believed(rows: np.ndarray, score_lost: float, score_recover: float) -> list[str]:
+def believed(rows: np.ndarray, score_lost: float, score_recover: float,
+             return_frames: int = 2) -> list[str]:
     """
     The status that the node would show on every frame.
 
     :param rows: (n, 5); without a score, a box is believed.
     """
-    status = TargetStatus(score_lost, score_recover)
+    status = TargetStatus(score_lost, score_recover, confirmations=return_frames)
     states = [str(status.start())]
     for row in rows[1:]:
         score = row[4] if np.isfinite(row[4]) else 1.0

@@ -98,7 +98,9 @@ def _follow(frames: Frames, target: ClipTarget, tracker: Tracker,
 
 
 def _steps(frames: Frames, box: Box, tracker: Tracker) -> Iterator[Step]:
-    status = TargetStatus(tracker.bundle.score_lost, tracker.bundle.score_recover)
+    bundle = tracker.bundle
+    status = TargetStatus(bundle.score_lost, bundle.score_recover,
+                          confirmations=bundle.return_frames)
     for index, image in enumerate(frames):
         if index == 0:
             tracker.init(image, box)

@@ -10,8 +10,9 @@ Learn how the evidence for a box is weighed; see ``lorat_ros.tracking.evidence``
 Every labelled clip is followed as it is, under camera faults and backward, while the target is
 hidden twice and the view jumps. Frames in which the box is right and frames in which it is of
 something else are told apart by a logistic regression on four numbers. What the tracker remembers
-depends on what it believes, so it is done twice: with the network's word, then with what was
-learnt. It prints how well that works on clips that a fit did not see.
+depends on what it believes, so a bundle without evidence is followed twice: with the network's
+word, then with what was learnt; one that has some begins with that. It prints how well that works
+on clips that a fit did not see.
 """
 from __future__ import annotations
 
@@ -178,8 +179,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not clips:
         parser.error(f'no labelled clips in {", ".join(pools)}: expected clips/NAME/boxes.csv')
     bundle = find_bundle(args.model)
-    session, weights = open_session(bundle), NETWORK_ALONE
-    for _ in range(2):
+    session, known = open_session(bundle), Weights.of(bundle.manifest)
+    weights = known or NETWORK_ALONE
+    for _ in range(1 if known else 2):
         frames = collect(weighed_by(bundle, weights), session, clips)
         weights = fit(frames)
     print(report(frames, {name: list(pool) for name, pool in pools.items()}))

@@ -64,6 +64,7 @@ def test_a_changed_graph(tmp_path):
     (lambda m: m.update(format=99), 'format 99, this version reads 1'),
     (lambda m: m['score'].update(lost=1.5), r'score\.lost is 1\.5, expected a number in \[0, 1\]'),
     (lambda m: m['score'].update(lost=0.9, recover=0.2), r'score\.lost 0\.9 is above'),
+    (lambda m: m['score'].update(frames=0), r'score\.frames is 0, expected a whole number'),
     (lambda m: m['graphs'].pop('search'), "expected one of role 'search'"),
     (lambda m: m['graphs'].update(search='search.onnx'), r"graphs\.search is 'search\.onnx'"),
     (lambda m: m['graphs']['search'].pop('file'), r'graphs\.search\.file is None, expected str'),
