@@ -151,10 +151,9 @@ class TrackerNode(LifecycleNode):
 
     def _configure(self) -> None:
         self._tracker = self._builds.load()
-        target = Target(self._tracker, TargetStatus(*self._thresholds({}),
-                                                    self._settings['coast_seconds'],
-                                                    self._tracker.bundle.return_frames),
-                        self._settings['reacquire'])
+        status = TargetStatus(*self._thresholds({}), self._settings['coast_seconds'],
+                              self._tracker.bundle.return_frames)
+        target = Target(self._tracker, status, self._settings['reacquire'])
         self._detections = DetectionPublishers(self)
         self._bearing = BearingPublishers(self, self._settings)
         self._debug_view = DebugView(self, self._settings, self._health)
