@@ -66,7 +66,7 @@ def disturbed(clip: Sequence[Item]) -> Iterator[tuple[np.ndarray, Box, bool]]:
             shift = far if x + w / 2 < image.shape[1] / 2 else -far
         image = cover(image, item.box) if hidden else image
         if shift:
-            image = cv2.warpAffine(image, np.float32([[1, 0, shift], [0, 1, 0]]),
+            image = cv2.warpAffine(image, np.array([[1, 0, shift], [0, 1, 0]], np.float32),
                                    image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
         inside = 0 <= x + shift + w / 2 < image.shape[1]
         yield image, (x + shift, y, w, h), inside and not hidden
@@ -75,17 +75,21 @@ def disturbed(clip: Sequence[Item]) -> Iterator[tuple[np.ndarray, Box, bool]]:
 def follow(family: KestrelFamily, session: Session, clip: Sequence[Item], fault: str
            ) -> tuple[np.ndarray, np.ndarray]:
     """Evidence (n, 4) and overlap (n,) of the frames after the first."""
-    rng, pieces, overlaps = np.random.default_rng(0), [], []
-    for image, truth, shows in disturbed(clip):
+    pieces: list[tuple[float, ...]] = []
+    overlaps: list[float] = []
+    rng = np.random.default_rng(0)
+    for number, (image, truth, shows) in enumerate(disturbed(clip)):
         image = FAULTS[fault](image, rng)
-        if not pieces and not overlaps:
+        if number == 0:
             family.remember(session.run('template', family.start(image, truth)))
-            overlaps.append(1.0)
             continue
         answer = family.answer(session.run('search', family.look(image)))
+        if family.pieces is None:
+            raise ValueError('this bundle gathers no evidence: give it weights first')
         pieces.append(astuple(family.pieces))
-        overlaps.append(float(iou_xywh(answer.box, truth)) if shows else 0.0)
-    return np.array(pieces), np.array(overlaps[1:])
+        overlap = float(iou_xywh(np.array(answer.box), np.array(truth)))
+        overlaps.append(overlap if shows else 0.0)
+    return np.array(pieces), np.array(overlaps)
 
 
 def weighed_by(bundle: Bundle, weights: Weights) -> Bundle:

@@ -120,7 +120,7 @@ def test_lost_is_an_empty_array_and_silence_on_the_single_topic(client: Client) 
     assert not client.exchange(client.frame()).detections  # hysteresis: not yet
     assert client.singles == []
     assert client.set_parameter('score_recover', 0.0) == ''
-    assert not client.exchange(client.frame()).detections  # nor for one good frame
+    # As many good frames as the model wants: kestrel-s is content with one.
     assert client.exchange(client.frame()).detections[0].id == target.id
     client.wait_for_status(state='tracking', id=target.id)
 
