@@ -79,7 +79,7 @@ class Scripted:
     def __init__(self, answers) -> None:
         self.answers = iter(answers)
         self.bundle = SimpleNamespace(name='owl', manifest={'name': 'owl'}, score_lost=0.2,
-                                      score_recover=0.4)
+                                      score_recover=0.4, return_frames=2)
         self.session = SimpleNamespace(engine='none', precision='fp32')
         self.inits: list[object] = []
 
