@@ -51,7 +51,7 @@ class Build:
 
     def __init__(self, arguments: list[str], say: Callable[[str], None]) -> None:
         self._say, self._begun = say, time.monotonic()
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  as long as the process
         self._rest = b''
         self._words: dict[str, Any] = {}
         # A session of its own: Ctrl-C in the terminal is for the node, which then ends it.

@@ -56,7 +56,11 @@ class _Guessing:
         if self.chance.random() < 0.1:
             boxes[0, :, 3, 3] = self.chance.choice(_SPECIAL)
             score[0, 3, 3] = self.chance.choice((*_SPECIAL, 50.0))
-        return {'score': score, 'boxes': boxes}
+        similarity = self.chance.uniform(-1, 1, (1, 100, 26)).astype(np.float32)
+        features = self.chance.normal(0, 1, (1, 100, 192)).astype(np.float32)
+        if self.chance.random() < 0.1:
+            similarity[0, 33], features[0, 33] = self.chance.choice(_SPECIAL, 2)
+        return {'score': score, 'boxes': boxes, 'similarity': similarity, 'features': features}
 
     def close(self) -> None:
         """There is nothing."""
@@ -157,7 +161,7 @@ def _line_seeds(folder: Path) -> list[bytes]:
 def _line(folder: Path) -> Callable[[bytes], None]:
     def read(data: bytes) -> None:
         line = _Line()
-        for place in range(0, len(data) - COMMAND.size + 1, COMMAND.size)[:24]:
+        for place in range(0, len(data) - COMMAND.size + 1, COMMAND.size)[:10]:
             kind, seconds, nanosec, *numbers = COMMAND.unpack_from(data, place)
             line.obey((kind, abs(seconds) % 2**31, nanosec % 10**9, *numbers))
     return read

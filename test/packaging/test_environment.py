@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 UNDERLAY = ROOT / 'underlay'
 # The Python that a person runs `make env` with: the one that .venv was made from, not .venv's own.
 SYSTEM_PYTHON = Path(sys.base_prefix, 'bin', f'python3.{sys.version_info.minor}')
-OWN_ENVIRONMENT = Path(sys.prefix) == ROOT / '.venv'
+# A link leads to another checkout's environment, which is not to be made this one's.
+OWN_ENVIRONMENT = Path(sys.prefix) == ROOT / '.venv' and not (ROOT / '.venv').is_symlink()
 
 
 @pytest.fixture
