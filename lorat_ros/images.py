@@ -179,7 +179,7 @@ def encoded_to_bgr(message: EncodedImage) -> np.ndarray:
                          'last scan, expected the whole file; check the link or the buffer of the '
                          'publisher')
     if data.startswith(PNG_START) and not _has_all_chunks(data):
-        raise ImageError('truncated PNG', f'{what} is a truncated or damaged PNG: its chunks do '
+        raise ImageError('truncated PNG', f'{what} is a truncated PNG: its chunks do '
                          'not lead to an IEND chunk, expected the whole file; check the link or '
                          'the buffer of the publisher')
     height, width = _announced_size(data)

@@ -17,6 +17,7 @@ from lorat_ros.boxes import BoxError
 from lorat_ros.engines.session import Handle, Value
 from lorat_ros.mavlink.camera import Camera, Settings
 from lorat_ros.mavlink.wire import Stream, Wire
+from lorat_ros.models.bundle import Bundle
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import image_message, ImageError
@@ -69,10 +70,10 @@ class _Guessing:
 class _Line:
     """A pipeline as the node builds it, and what must be true of all that leaves it."""
 
-    def __init__(self) -> None:
+    def __init__(self, bundle: Bundle) -> None:
         self._session, self._clicks = _Guessing(), Clicks()
         self._health = Health()
-        target = Life(Tracker(find_bundle(), self._session), TargetStatus(0.35, 0.5), 'candidates')
+        target = Life(Tracker(bundle, self._session), TargetStatus(0.35, 0.5), 'candidates')
         self.pipeline = Pipeline(target, self._on_step, lambda *shown: None, self._health,
                                  lambda: 10**10, FrameBuffer(2.0, 100_000))
         self._header: Header | None = None
@@ -159,8 +160,10 @@ def _line_seeds(folder: Path) -> list[bytes]:
 
 
 def _line(folder: Path) -> Callable[[bytes], None]:
+    bundle = find_bundle()      # reads all its bytes
+
     def read(data: bytes) -> None:
-        line = _Line()
+        line = _Line(bundle)
         for place in range(0, len(data) - COMMAND.size + 1, COMMAND.size)[:10]:
             kind, seconds, nanosec, *numbers = COMMAND.unpack_from(data, place)
             line.obey((kind, abs(seconds) % 2**31, nanosec % 10**9, *numbers))
