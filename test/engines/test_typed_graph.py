@@ -138,6 +138,28 @@ def test_on_real_crops_it_answers_nearly_as_float32(family, precision, bundles, 
             assert compared or precision == 'bf16'      # something did change
 
 
+def test_weights_that_one_protobuf_cannot_hold_go_beside_it(bundles, food, tmp_path,
+                                                            monkeypatch):
+    bundle = bundles['lorat']
+    exact = onnxruntime.InferenceSession(str(bundle.graphs['search']),
+                                         providers=['CPUExecutionProvider'])
+    monkeypatch.setattr('lorat_ros.engines.plain_graph.LARGEST', 10_000)
+    folder = tmp_path / 'large'
+    folder.mkdir()
+    # As an import writes it: weights in a file of their own; then folded, typed, and saved again.
+    graph = folder / 'search.onnx'
+    onnx.save(onnx.load(bundle.graphs['search']), graph, save_as_external_data=True,
+              location='search.data', size_threshold=0)
+    model = mixed(plain(graph, tmp_path), 'fp16', bundle.handed_over('search'))
+    save(model, tmp_path / 'typed.onnx')
+    assert (tmp_path / 'typed.data').stat().st_size > 10_000
+    low = onnxruntime.InferenceSession(str(tmp_path / 'typed.onnx'),
+                                       providers=['CPUExecutionProvider'])
+    inputs = next(inputs for role, inputs in food['lorat'] if role == 'search')
+    for one, other in zip(exact.run(None, inputs), low.run(None, inputs)):
+        assert np.abs(one - other).max() <= NEAR['fp16'] * np.abs(one).max()
+
+
 def kinds_around(model: onnx.ModelProto, *operators: str) -> set[int]:
     types = element_types(model)
     return {types[node.input[0]] for node in model.graph.node if node.op_type in operators}

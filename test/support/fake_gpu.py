@@ -14,11 +14,13 @@ from support.fake_tensorrt_builder import Wishes
 TESTS = Path(__file__).resolve().parents[1]
 DRIVER = """
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 int cuInit(unsigned flags) { return 0; }
 int cuDeviceGetCount(int *count) { *count = 1; return 0; }
 int cuDeviceGet(int *device, int ordinal) { *device = 0; return 0; }
-int cuDeviceGetName(char *name, int size, int device) { strncpy(name, "%s", size); return 0; }
+int cuDeviceGetName(char *name, int size, int device)
+{ const char *other = getenv("FAKE_GPU"); strncpy(name, other ? other : "%s", size); return 0; }
 int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = %dull; return 0; }
 int cuDeviceGetAttribute(int *value, int which, int device)
 { *value = which == 75 ? %d : which == 76 ? %d : 0; return 0; }
@@ -29,6 +31,8 @@ def environment(folder: Path, wishes: Wishes | None = None, with_tensorrt: bool 
                 ) -> dict[str, str]:
     """
     Variables for a process that finds ``fake_tensorrt.GPU`` and the fake TensorRT.
+
+    The variable FAKE_GPU gives the GPU another name.
 
     :param folder: gets the driver and the package; may be given again.
     """

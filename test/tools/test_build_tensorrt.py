@@ -55,13 +55,14 @@ class Machine:
     def folders(self) -> list[Path]:
         return sorted(path for path in self.cache.iterdir() if path.is_dir())
 
-    def track(self, precision: str = 'auto', engine: str = 'tensorrt', **wishes) -> str:
+    def track(self, precision: str = 'auto', engine: str = 'tensorrt', gpu: str = '',
+              **wishes) -> str:
         """What a Python caller gets: engine, device and precision of the session, or why not."""
         code = ('import sys; from lorat_ros import load_tracker\n'
                 'try:\n    s = load_tracker(engine=sys.argv[1], precision=sys.argv[2], '
                 'cache=sys.argv[3]).session\n    print(s.engine, s.device, s.precision)\n'
                 'except RuntimeError as error:\n    print(error)')
-        told = environment(self.folder, Wishes(**wishes))
+        told = environment(self.folder, Wishes(**wishes)) | ({'FAKE_GPU': gpu} if gpu else {})
         return subprocess.run([sys.executable, '-c', code, engine, precision, str(self.cache)],
                               env={**os.environ, **told}, capture_output=True, text=True,
                               check=True).stdout.strip()
@@ -100,8 +101,10 @@ def test_the_best_precision_that_passes_is_chosen_and_used(machine: Machine) -> 
     assert machine.track(engine='auto') == 'onnx cpu fp32'
     assert machine.build()[0] == 0 and len(machine.plans()) == 4
     assert machine.track() == 'tensorrt cuda fp16'
-    # Of another version nothing is used.
+    # Of another version nothing is used, nor of another GPU.
     assert 'nothing was built of kestrel-s for tensorrt 10.16' in machine.track(version='10.16')
+    other = machine.track(gpu='Orin')
+    assert 'nothing was built of kestrel-s for tensorrt 10.3' in other and 'Orin 8.7' in other
 
 
 def test_version_8_has_flags_and_no_progress(machine: Machine) -> None:
