@@ -9,19 +9,16 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lorat_ros.engines.plan_cache import CacheError, write_file
 from lorat_ros.engines.session import EngineError
 from lorat_ros.engines.tensorrt_api import (explicit_batch, load_tensorrt, logger_for,
                                             precision_flag, strongly_typed)
-
-if TYPE_CHECKING:
-    from lorat_ros.engines.tensorrt_build import Job
+from lorat_ros.engines.tensorrt_job import Job, MEGABYTE
 
 Tell = Callable[[float, str], None]      # share of the work in [0, 1], what is done now
 _PARENT_DIED = 1      # PR_SET_PDEATHSIG of prctl(2)
-_MEGABYTE = 1 << 20
 
 
 def stay_with(parent: int) -> None:
@@ -93,9 +90,9 @@ def _refusal(trt: Any, parser: Any, job: Job) -> str:
 
 def _limit(trt: Any, config: Any, job: Job) -> None:
     pools = trt.MemoryPoolType
-    config.set_memory_pool_limit(pools.WORKSPACE, job.workspace * _MEGABYTE)
+    config.set_memory_pool_limit(pools.WORKSPACE, job.workspace * MEGABYTE)
     if job.tactics:
-        config.set_memory_pool_limit(pools.TACTIC_DRAM, job.tactics * _MEGABYTE)
+        config.set_memory_pool_limit(pools.TACTIC_DRAM, job.tactics * MEGABYTE)
 
 
 def _set_flags(trt: Any, config: Any, job: Job) -> None:

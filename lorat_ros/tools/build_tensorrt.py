@@ -19,7 +19,8 @@ from lorat_ros.engines import plan_cache, plan_record
 from lorat_ros.engines.gpu import Gpu
 from lorat_ros.engines.plan_record import plan_of, Record
 from lorat_ros.engines.session import EngineError, open_session
-from lorat_ros.engines.tensorrt_build import build_plan, job_for, Options, Progress
+from lorat_ros.engines.tensorrt_build import build_plan, Progress
+from lorat_ros.engines.tensorrt_job import job_for, Options
 from lorat_ros.engines.tensorrt_ladder import ladder, Step
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tools.build_steps import News, share_of, thinned
