@@ -111,8 +111,8 @@ def test_nothing_that_stays_on_the_device_touches_the_host(bench):
     bench.device.copies.clear()
     for run in range(1, 4):
         search(session, memory)
-        # Image up, score and boxes down each time; the template's values move once.
-        assert bench.device.copies == {'upload': run, 'download': 2 * run, 'device': 2}
+        # Image up, four answers down each time; the template's values move once.
+        assert bench.device.copies == {'upload': run, 'download': 4 * run, 'device': 2}
 
 
 def test_several_targets_do_not_mix(bench):

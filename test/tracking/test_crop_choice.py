@@ -3,6 +3,7 @@
 """Who cuts the crops: the host, unless asked or measured otherwise."""
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -78,4 +79,7 @@ def test_a_network_answers_alike_to_crops_of_either(on_device: Session) -> None:
     for _ in range(3):
         plain, there = (tracker.update(image()) for tracker in trackers)
         assert there.box == pytest.approx(plain.box, abs=0.1)
-        assert there.score == pytest.approx(plain.score, abs=0.01)
+        # The network's own score; the reported one weighs evidence, and is steeper.
+        peaks = [1 / (1 + math.exp(-tracker._family.pieces.peak)) for tracker in trackers]
+        assert peaks[1] == pytest.approx(peaks[0], abs=0.01)
+        assert there.score == pytest.approx(plain.score, abs=0.05)

@@ -82,6 +82,8 @@ def test_other_boxes_are_refused(bundle, clip, change, part):
 def test_crops_where_nothing_is_seen_do_not_count(bundle, clip):
     def blind(outputs):
         outputs['score'] = outputs['score'] - np.float32(30)
+        for evidence in ('similarity', 'features'):
+            outputs[evidence] = np.zeros_like(outputs[evidence])
         return outputs
     verdict = gate(bundle, Altered(open_session(bundle), blind), open_session(bundle), [clip])
     assert verdict.crops == 0 and not verdict.passed
