@@ -45,6 +45,9 @@ def pytest_configure() -> None:
         profiles: str(REPOSITORY / 'config' / 'fastdds.xml'),
         'PYTHONUNBUFFERED': '1',  # what a node printed before it died is in its log
     })
+    # What is started in the background of a script ignores Ctrl-C, and its children do, too.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # By default torch's idle threads spin, at the cost of whatever else the machine has to do.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
