@@ -30,7 +30,7 @@ ARGUMENTS = (
     DeclareLaunchArgument('component_id', default_value='',
                           description='MAVLink component id: 100 to 105' + OF_NODE),
     DeclareLaunchArgument('allowed_system_ids', default_value='',
-                          description='whose commands are carried out, such as [255]; [0] = all'
+                          description='whose commands are carried out, such as [1, 255]; [0] = all'
                           + OF_NODE),
     DeclareLaunchArgument('signing_key_file', default_value='',
                           description='file with the MAVLink 2 signing key; empty = no signing'),

@@ -20,6 +20,7 @@ from lorat_ros.mavlink.links import Link
 from lorat_ros.mavlink.memory import Memory, Order
 from lorat_ros.mavlink.messages import Messages
 from lorat_ros.mavlink.peers import NEVER, Peers, Source
+from lorat_ros.mavlink.refusals import Why
 from lorat_ros.mavlink.reporting import Report
 from lorat_ros.mavlink.targets import CommandError, point_of, rectangle_of, Target
 from lorat_ros.mavlink.wire import Stream, Wire
@@ -28,6 +29,9 @@ HEARTBEAT_PERIOD = 1.0
 #: What may be carried out only once, however often its packet comes.
 ONCE = frozenset({Command.CAMERA_TRACK_POINT, Command.CAMERA_TRACK_RECTANGLE,
                   Command.CAMERA_STOP_TRACKING})
+#: What carries nothing out, so that anybody may: an autopilot asks every camera what it can.
+ASKING = frozenset({Command.GET_MESSAGE_INTERVAL, Command.REQUEST_MESSAGE,
+                    Command.REQUEST_CAMERA_INFORMATION})
 Handler = Callable[[tuple[float, ...], Source, float], None]
 
 #: Where these commands name the camera that is meant, as an index of their parameters.
@@ -50,14 +54,15 @@ class Controls(Protocol):
 class Settings:
     """Who the camera is, and whom it obeys.
 
-    ``allowed_systems`` are the system ids whose commands are carried out; empty = all.
+    ``allowed_systems`` are the system ids whose commands are carried out; empty = all. What only
+    asks for information (:data:`ASKING`) is answered whoever asks.
     ``default_rate`` and ``max_rate`` are statuses per second: to those that have not asked (0.0 =
     none), and the most that anybody gets.
     """
 
     system_id: int = 1
     component_id: int = mav.COMPONENT_CAMERA
-    allowed_systems: tuple[int, ...] = ()
+    allowed_systems: tuple[int, ...] = (mav.GROUND_STATION,)
     default_rate: float = 1.0
     max_rate: float = 30.0
     vendor: str = 'lorat_ros'
@@ -133,12 +138,11 @@ class Camera:
             return  # ours, come back from a router
         if self._peers.hear(source, now) and address not in self._sequences:
             self._send(self._messages.heartbeat(), address)  # a newcomer need not wait for it
-        read = {mav.COMMAND_LONG: _long_params, mav.COMMAND_INT: _int_params}.get(
-            message.get_msgId())
-        if read is None or not self._is_meant(message):
+        if not (mav.is_command(message) and mav.is_meant_for(
+                message, self._settings.system_id, self._settings.component_id)):
             return
         retry = getattr(message, 'confirmation', 0)
-        params = read(message)
+        params = _PARAMS[message.get_msgId()](message)
         # As text: nan is not equal to itself.
         order = Order(source, header.seq, (message.command, repr(params)), retry)
         result, reason = self._answer(message.command, params, order, now)
@@ -146,10 +150,6 @@ class Camera:
             return  # asked of all components: those that it concerns will answer
         self._send(self._messages.ack(message.command, result, source), address)
         self._tell(reason, [address])
-
-    def _is_meant(self, message: Any) -> bool:
-        return (message.target_system in (0, self._settings.system_id)
-                and message.target_component in (0, self._settings.component_id))
 
     def _answer(self, number: int, params: tuple[float, ...], order: Order, now: float
                 ) -> tuple[Result, str]:
@@ -174,10 +174,11 @@ class Camera:
         return result, reason
 
     def _check(self, number: int, params: tuple[float, ...], order: Order, now: float) -> None:
-        allowed = self._settings.allowed_systems
-        if allowed and order.source.system not in allowed:
-            raise CommandError(Result.DENIED, f'system {order.source.system} may not command this '
-                               f'camera, only {", ".join(map(str, allowed))}')
+        allowed, system = self._settings.allowed_systems, order.source.system
+        if allowed and system not in allowed and number not in ASKING:
+            self._wire.refusals.refused(Why.NOT_LISTED, system)
+            raise CommandError(Result.DENIED, f'system {system} may not command this camera, only '
+                               f'{", ".join(map(str, allowed))}: add it to allowed_system_ids')
         if number not in ONCE:
             return
         if self._memory.is_late(order, now):
@@ -267,3 +268,8 @@ def _long_params(message: Any) -> tuple[float, ...]:
 def _int_params(message: Any) -> tuple[float, ...]:
     return (message.param1, message.param2, message.param3, message.param4,
             float(message.x), float(message.y), message.z)
+
+
+#: How the seven parameters are read from each kind of command.
+_PARAMS: Mapping[int, Callable[[Any], tuple[float, ...]]] = MappingProxyType({
+    mav.COMMAND_LONG: _long_params, mav.COMMAND_INT: _int_params})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import math
 from types import ModuleType
+from typing import Any
 
 HEARTBEAT = 0
 COMMAND_INT = 75
@@ -24,6 +25,7 @@ TYPE_CAMERA = 30            # MAV_TYPE_CAMERA
 AUTOPILOT_INVALID = 8       # MAV_AUTOPILOT_INVALID: this is no autopilot
 STATE_ACTIVE = 4            # MAV_STATE_ACTIVE
 COMPONENT_CAMERA = 100      # MAV_COMP_ID_CAMERA; the cameras have 100 to 105
+GROUND_STATION = 255        # the system id that ground stations have as a rule
 SEVERITY_WARNING = 4        # MAV_SEVERITY_WARNING
 MODE_VIDEO = 1              # CAMERA_MODE_VIDEO
 HAS_TRACKING = 512 | 1024   # CAMERA_CAP_FLAGS_HAS_TRACKING_POINT and _RECTANGLE
@@ -89,3 +91,14 @@ def load_dialect() -> ModuleType:
             f'pymavlink cannot be imported ({error}), expected version 2.4.40 or newer: install '
             'it with `pip install pymavlink` (or the extra `lorat_ros[mavlink]`)') from error
     return common
+
+
+def is_command(message: Any) -> bool:
+    """Whether a message commands somebody."""
+    return message.get_msgId() in (COMMAND_LONG, COMMAND_INT)
+
+
+def is_meant_for(message: Any, system_id: int, component_id: int) -> bool:
+    """Whether a command is for this component, or for all."""
+    return (message.target_system in (0, system_id)
+            and message.target_component in (0, component_id))

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Optional
 
-from lorat_ros.mavlink.dialect import load_dialect
+from lorat_ros.mavlink.dialect import is_command, is_meant_for, load_dialect
+from lorat_ros.mavlink.refusals import Refusals
+from lorat_ros.mavlink.signing import LENGTH, SIGNED, Signing
 
 MARKERS = {0xFE: 8, 0xFD: 12}  # first byte: bytes of header and checksum, MAVLink 1 and 2
-SIGNED, SIGNATURE = 0x01, 13  # the flag, and the bytes that it adds
-EPOCH = 1420070400  # 2015-01-01, where the clock of signatures begins
-KEY_BYTES = 32
 
 
 class Wire:
@@ -24,22 +22,24 @@ class Wire:
     :param key: 32 bytes: everything is signed, and only what is signed with it is understood;
         None: nothing is signed, and signatures are not looked at.
     :param wall: seconds since 1970, for the signatures' time stamps.
+    :param refusals: counts what is not understood for its signature.
     """
 
     def __init__(self, system_id: int, component_id: int, key: Optional[bytes] = None,
-                 wall: Callable[[], float] = time.time) -> None:
-        self.dialect, self._wall = load_dialect(), wall
-        self._codec = self.dialect.MAVLink(None, system_id, component_id)
-        if key is not None:
-            self._codec.signing.secret_key = key
-            self._codec.signing.sign_outgoing = True
+                 wall: Callable[[], float] = time.time,
+                 refusals: Optional[Refusals] = None) -> None:
+        self.dialect, self._ids = load_dialect(), (system_id, component_id)
+        self._codec = self.dialect.MAVLink(None, *self._ids)
+        self._signing = None if key is None else Signing(self._codec, key, wall)
+        self._bare = self.dialect.MAVLink(None, *self._ids)  # reads what is not believed
+        self.refusals = refusals or Refusals()
 
     def encode(self, message: Any, sequence: int) -> bytes:
         """Return a message of the dialect as a frame with this sequence number, 0 to 255."""
         codec = self._codec
         codec.seq = sequence
-        ticks = int((self._wall() - EPOCH) * 1e5)  # of 10 microseconds
-        codec.signing.timestamp = max(codec.signing.timestamp, ticks, 0)
+        if self._signing is not None:
+            self._signing.keep_time()
         return bytes(message.pack(codec))
 
     def datagram(self, data: bytes) -> list:
@@ -72,15 +72,36 @@ class Wire:
         """Return whether this was a frame, and its message if there is one for us in it."""
         if frame[0] == 0xFD and frame[2] & ~SIGNED:  # made in a way that we do not know
             return False, None
-        signing = self._codec.signing
-        streams = dict(signing.stream_timestamps)
+        if self._signing is None:
+            message = self._read(self._codec, frame)
+        else:
+            self._signing.keep_time()
+            seen = self._signing.seen()
+            message = self._read(self._codec, frame)
+            if message is None:
+                # A forged packet shall not move the time from which its victim's are believed.
+                self._signing.restore(seen)
+                return self._refuse(self._signing, frame), None
+        known = message is not None and not isinstance(message, self.dialect.MAVLink_unknown)
+        return message is not None, message if known else None
+
+    def _refuse(self, signing: Signing, frame: bytes) -> bool:
+        """Count a frame that was not believed; returns whether it was one at all."""
+        message = self._read(self._bare, frame)
+        if message is None:
+            return False
+        why = signing.why_not(frame)
+        self.refusals.ignored(why)
+        if is_command(message) and is_meant_for(message, *self._ids):
+            self.refusals.refused(why, message.get_srcSystem())
+        return True
+
+    @staticmethod
+    def _read(codec: Any, frame: bytes) -> Any:
         try:
-            message = self._codec.decode(bytearray(frame))
+            return codec.decode(bytearray(frame))
         except Exception:  # whatever it makes the generated code raise, the packet is to blame
-            # A forged packet shall not move the time from which its victim's are believed.
-            signing.stream_timestamps = streams
-            return False, None
-        return True, None if isinstance(message, self.dialect.MAVLink_unknown) else message
+            return None
 
 
 class Stream:
@@ -106,33 +127,9 @@ class Stream:
         return messages + more
 
 
-def read_key(path: str) -> bytes:
-    """Return the signing key in a file: 32 bytes, or 64 hexadecimal digits.
-
-    :raises ValueError: it cannot be read, or holds something else.
-    """
-    expected = ('expected a file of 32 bytes or 64 hexadecimal digits; make one with '
-                '`printf %s PASSPHRASE | sha256sum | cut -c1-64 > FILE`')
-    try:
-        content = Path(path).expanduser().read_bytes()
-    except OSError as error:
-        raise ValueError(f'signing key {path!r} cannot be read ({error.strerror}), '
-                         f'{expected}') from None
-    if len(content) == KEY_BYTES:
-        return content
-    try:
-        key = bytes.fromhex(content.decode('ascii').strip())
-    except ValueError:
-        key = b''
-    if len(key) != KEY_BYTES:
-        raise ValueError(f'signing key {path!r} has {len(content)} bytes that are no key, '
-                         f'{expected}')
-    return key
-
-
 def _frame_length(data: bytes, place: int) -> Optional[int]:
     """Return the length of the frame that begins there; None if that is not known yet."""
     if len(data) < place + 3:
         return None
     length = data[place + 1] + MARKERS[data[place]]
-    return length + (SIGNATURE if data[place] == 0xFD and data[place + 2] & SIGNED else 0)
+    return length + (LENGTH if data[place] == 0xFD and data[place + 2] & SIGNED else 0)

@@ -24,11 +24,13 @@ from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 from lorat_ros.mavlink.camera import Camera, Settings
-from lorat_ros.mavlink.dialect import Result
+from lorat_ros.mavlink.dialect import GROUND_STATION, Result
 from lorat_ros.mavlink.links import make_link
+from lorat_ros.mavlink.refusals import Refusals
 from lorat_ros.mavlink.reporting import TrackerView
+from lorat_ros.mavlink.signing import exposure, read_key
 from lorat_ros.mavlink.targets import Box, CommandError, pixel_box, Target
-from lorat_ros.mavlink.wire import read_key, Wire
+from lorat_ros.mavlink.wire import Wire
 from lorat_ros.ros.image_watch import ImageWatch, WATCH_PERIOD
 from lorat_ros.ros.messages import (box_of, diagnostic_array, diagnostic_status, nanoseconds,
                                     point_of)
@@ -37,6 +39,7 @@ from lorat_ros.ros.running import serve
 
 PAUSE = 0.05         # seconds between two looks at what the tracker says
 REPORT_PERIOD = 1.0  # seconds between diagnostics
+EVERYBODY = [0]      # allowed_system_ids that keep nobody out
 ANSWER = 5.0         # seconds within which a refusal on ~/status is taken as the answer to our box
 
 SPECS = (
@@ -47,10 +50,11 @@ SPECS = (
          Settable.AT_START, low=1, high=255),
     Spec('component_id', 100, 'Ours: cameras have 100 to 105.', Settable.AT_START,
          low=1, high=255),
-    Spec('allowed_system_ids', (0,),
-         'System ids whose commands are carried out; [0] = all.', Settable.AT_START,
-         also=lambda ids: bool(ids) and all(0 <= number <= 255 for number in ids),
-         also_text='numbers from 1 to 255, or [0] for all'),
+    Spec('allowed_system_ids', (GROUND_STATION,),
+         'System ids whose commands are carried out, by default that of ground stations; [0] = '
+         'all.', Settable.AT_START,
+         also=lambda ids: ids == EVERYBODY or bool(ids) and all(1 <= n <= 255 for n in ids),
+         also_text='numbers from 1 to 255, or [0] alone for all'),
     Spec('signing_key_file', '',
          'File with the MAVLink 2 signing key (32 bytes or 64 hexadecimal digits): everything is '
          'signed, and nothing else is heard; empty = no signing.', Settable.AT_START),
@@ -97,17 +101,21 @@ class MavlinkCameraNode(Node):
     def _make_camera(self) -> Camera:
         value = self._settings
         ids = value['system_id'], value['component_id']
-        key = read_key(value['signing_key_file']) if value['signing_key_file'] else None
-        log = self.get_logger()
+        log, path = self.get_logger(), value['signing_key_file']
+        key = read_key(path) if path else None
+        if path and (exposed := exposure(path)):
+            log.warning(exposed)
         try:
             self._link = make_link(value['url'], log.warning)
         except ValueError as error:
             raise ParameterError(f'parameter url: {error}') from error
-        allowed = tuple(number for number in value['allowed_system_ids'] if number)
+        ids_given = list(value['allowed_system_ids'])
+        allowed = () if ids_given == EVERYBODY else tuple(ids_given)
+        self._refusals = Refusals(log.warning)
         log.info(f'MAVLink camera {ids[0]}/{ids[1]} on {value["url"]}, '
                  f'{"signed" if key else "not signed"}, commands from '
                  f'{"systems " + ", ".join(map(str, allowed)) if allowed else "all systems"}')
-        return Camera(self._link, Wire(*ids, key), self, Settings(
+        return Camera(self._link, Wire(*ids, key, refusals=self._refusals), self, Settings(
             *ids, allowed, value['default_rate'], value['max_rate'], model=value['camera_name']),
             log.error)
 
@@ -213,14 +221,20 @@ class MavlinkCameraNode(Node):
 
     def _report_health(self) -> None:
         name = self.get_fully_qualified_name().lstrip('/')
-        is_open = self._link.is_open
+        refused = self._refusals.complaint()
+        level, said = DiagnosticStatus.OK, 'open'
+        if refused:
+            level, said = DiagnosticStatus.WARN, refused
+        if not self._link.is_open:
+            level, said = DiagnosticStatus.ERROR, 'lost, trying again'
         self._diagnostics.publish(diagnostic_array(self.get_clock().now().to_msg(), [
-            diagnostic_status(
-                f'{name}: link', DiagnosticStatus.OK if is_open else DiagnosticStatus.ERROR,
-                'open' if is_open else 'lost, trying again',
-                {'url': self._link.name, 'heard': self._camera.peers, 'image size':
-                 '{}x{}'.format(*self._watch.seen.size_wh), 'said': self._camera.report.kind.name,
-                 'tracker': self._complaint() or 'ready'})]))
+            diagnostic_status(f'{name}: link', level, said, {
+                'url': self._link.name, 'heard': self._camera.peers,
+                'image size': '{}x{}'.format(*self._watch.seen.size_wh),
+                'said': self._camera.report.kind.name, 'tracker': self._complaint() or 'ready',
+                'signing': 'on' if self._settings['signing_key_file'] else 'off',
+                'commands refused': self._refusals.commands(),
+                'packets ignored': self._refusals.packets()})]))
 
 
 def _init_message(box: Box, stamp: int) -> Detection2D:

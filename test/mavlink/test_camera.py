@@ -15,8 +15,9 @@ pytest.importorskip('pymavlink', reason='pymavlink is an optional extra: pip ins
 from lorat_ros.mavlink.camera import Camera, Settings
 from lorat_ros.mavlink.dialect import Command, Result, Tracking
 from lorat_ros.mavlink.links import make_link
-from lorat_ros.mavlink.reporting import Report
 from lorat_ros.mavlink.targets import CommandError, Point, Rectangle
+from lorat_ros.mavlink.refusals import Refusals
+from lorat_ros.mavlink.reporting import Report
 from lorat_ros.mavlink.wire import Wire
 from support.ground_station import (CAMERA, common, free_port, GroundStation,
                                     INFORMATION, STATUS, VEHICLE)
@@ -54,8 +55,10 @@ class Running:
         """Start it."""
         self.tracker, self.said = Tracker(), []
         self.link = make_link(url, self.said.append)
-        self.camera = Camera(self.link, Wire(VEHICLE, CAMERA, key), self.tracker,
-                             Settings(**{'max_rate': 100.0, **settings}), self.said.append)
+        self.refusals = Refusals(self.said.append)
+        self.camera = Camera(self.link, Wire(VEHICLE, CAMERA, key, refusals=self.refusals),
+                             self.tracker, Settings(**{'max_rate': 100.0, **settings}),
+                             self.said.append)
         self.stations: list[GroundStation] = []
         self._url, self._going = url, True
         self._thread = threading.Thread(target=self._run)
@@ -251,7 +254,9 @@ def test_nobody_gets_more_than_the_most(start: Callable[..., Running]) -> None:
 
 # -- several ground stations ------------------------------------------------------------------
 
-def test_each_gets_its_own_answers_and_all_get_the_status(camera: Running) -> None:
+def test_each_gets_its_own_answers_and_all_get_the_status(start: Callable[..., Running]
+                                                          ) -> None:
+    camera = start(allowed_systems=(254, 255))
     one, two = camera.station(255), camera.station(254)
     assert one.command(RECTANGLE, *BOX) == Result.ACCEPTED
     for station in (one, two):
@@ -265,14 +270,38 @@ def test_each_gets_its_own_answers_and_all_get_the_status(camera: Running) -> No
             'the target is behind the barn')).text == 'the target is behind the barn'
 
 
-def test_only_those_on_the_list_command(start: Callable[..., Running]) -> None:
-    camera = start(allowed_systems=(254,))
-    stranger, friend = camera.station(255), camera.station(254)
-    for command in ((RECTANGLE, *BOX), (STOP,), (Command.SET_MESSAGE_INTERVAL, STREAM, 1e5)):
-        assert stranger.command(*command) == Result.DENIED
+@pytest.mark.parametrize(('allowed', 'friend', 'stranger'), [
+    ({}, 255, 245), ({'allowed_systems': (1, 254)}, 1, 255)])
+def test_only_those_on_the_list_command(start: Callable[..., Running], allowed: dict, friend: int,
+                                        stranger: int) -> None:
+    camera = start(**allowed)
+    obeyed, other = camera.station(friend), camera.station(stranger)
+    for command in ((RECTANGLE, *BOX), (POINT, 0.5, 0.5), (STOP,),
+                    (Command.SET_MESSAGE_INTERVAL, STREAM, 1e5)):
+        assert other.command(*command) == Result.DENIED
     assert camera.tracker.asked == []
-    assert friend.command(STOP) == Result.ACCEPTED
+    # What it can do and what it sees is no secret: an autopilot asks its cameras.
+    assert other.command(Command.REQUEST_MESSAGE, 259.0) == Result.ACCEPTED
+    assert other.command(Command.GET_MESSAGE_INTERVAL, STREAM) == Result.ACCEPTED
+    assert other.all('MESSAGE_INTERVAL')[-1].interval_us == 1_000_000  # as it was
+    text = ''.join(message.text for message in other.all('STATUSTEXT'))
+    assert f'system {stranger} may not command this camera, only ' in text
+    assert 'add it to allowed_system_ids' in text
+    cure = (f'system {stranger} has tried to command this camera: add {stranger} to the parameter '
+            'allowed_system_ids if it shall')
+    assert camera.said == [cure]  # once in the log
+    assert camera.refusals.complaint() == f'{cure} (4 times)'
+    assert obeyed.command(STOP) == Result.ACCEPTED
     assert camera.tracker.asked == ['stop']
+    assert camera.refusals.commands() == f'system {stranger} not allowed 4 times'
+
+
+def test_who_asks_for_it_obeys_everybody(start: Callable[..., Running]) -> None:
+    camera = start(allowed_systems=())
+    for system in (1, 42, 255):
+        assert camera.station(system).command(STOP) == Result.ACCEPTED
+    assert camera.tracker.asked == ['stop'] * 3
+    assert camera.refusals.complaint() == ''
 
 
 # -- links that are not what they should be ---------------------------------------------------
@@ -359,3 +388,27 @@ def test_only_what_is_signed_with_the_key_is_heard(start: Callable[..., Running]
     for stranger in (plain, forger):
         stranger.listen()
         assert stranger.heard == []
+    kinds = {'old', 'signed with another key', 'not signed'}
+    assert set(camera.refusals.packets().split(', ')) == {f'1 {kind}' for kind in kinds}
+    assert set(camera.refusals.commands().split(', ')) == {
+        f'system 255 {kind} once' for kind in kinds}
+    for cure in ('are not signed: give that ground station the key', 'signed with another key',
+                 'somebody sends them again, or the clock'):
+        assert cure in camera.refusals.complaint()
+    assert KEY.hex() not in ' '.join([*camera.said, camera.refusals.complaint()])
+
+
+def test_what_was_recorded_before_a_restart_is_not_carried_out_after_it(
+        start: Callable[..., Running]) -> None:
+    port = free_port()
+    speaker = GroundStation(f'udpout:127.0.0.1:{port}', key=KEY)
+    speaker.link.mav.signing.timestamp -= 61 * 100_000  # signed a minute ago
+    recorded = [speaker.frame(STOP), speaker.frame(RECTANGLE, *BOX)]
+    camera = start(f'udpin:127.0.0.1:{port}', key=KEY)
+    camera.stations.append(speaker)
+    for frame in recorded:
+        speaker.send(frame)  # the very first that this camera hears
+    friend = camera.station(key=KEY)
+    assert friend.command(POINT, 0.5, 0.5) == Result.ACCEPTED
+    assert camera.tracker.asked == [Point(0.5, 0.5, 0.0)]
+    assert camera.refusals.packets() == '2 old'

@@ -14,8 +14,10 @@ from lorat_ros.mavlink import dialect as mav
 from lorat_ros.mavlink.camera import Camera, Settings
 from lorat_ros.mavlink.dialect import Command, Tracking
 from lorat_ros.mavlink.peers import NEVER
+from lorat_ros.mavlink.refusals import RECENT, Refusals, Why
 from lorat_ros.mavlink.reporting import Report
-from lorat_ros.mavlink.wire import read_key, Stream, Wire
+from lorat_ros.mavlink.signing import EPOCH, exposure, read_key
+from lorat_ros.mavlink.wire import Stream, Wire
 from support.ground_station import common
 
 KEY = bytes(range(32))
@@ -167,6 +169,31 @@ def test_a_replayed_packet_is_not_believed_from_anywhere() -> None:
     assert wire.datagram(frame) == []
 
 
+@pytest.mark.parametrize(('age', 'heard'), [(0.0, 1), (59.0, 1), (61.0, 0), (1e7, 0), (-1e7, 1)])
+def test_a_new_stream_may_be_a_minute_behind_and_no_more(age: float, heard: int) -> None:
+    station, now = Station(KEY), EPOCH + 3e8
+    station.codec.signing.timestamp = int(1e5 * (now - age - EPOCH))
+    wire = Wire(1, 100, KEY, lambda: now)  # that has sent nothing yet
+    assert len(wire.datagram(station.frame(2010))) == heard
+    assert wire.refusals.packets() == ('none' if heard else '1 old')
+
+
+def test_what_is_refused_is_told_once_in_a_while_and_counted_for_ever() -> None:
+    said: list[str] = []
+    time = iter([0.0, 1.0, 2.0, 3.0, 70.0, 140.0])
+    refusals = Refusals(said.append, lambda: next(time))
+    refusals.refused(Why.NOT_LISTED, 42)
+    refusals.refused(Why.NOT_LISTED, 42)
+    refusals.refused(Why.NOT_LISTED, 43)
+    complaint = refusals.complaint()
+    assert complaint.count('if it shall (2 times); system 43') == 1
+    assert complaint.endswith('(once)')
+    refusals.refused(Why.NOT_LISTED, 42)  # after a silence
+    assert [text.split()[1] for text in said] == ['42', '43', '42']
+    assert RECENT < 140.0 - 70.0 and refusals.complaint() == ''
+    assert refusals.commands() == 'system 42 not allowed 3 times, system 43 not allowed once'
+
+
 def test_a_flood_of_invented_ids_drives_nobody_out_and_grows_nothing() -> None:
     air, camera, tracker = flight(packets=True)
     operator = Station()
@@ -204,6 +231,18 @@ def test_what_is_no_key_is_named_with_the_cure(tmp_path, content: bytes) -> None
         read_key(str(path))
     with pytest.raises(ValueError, match='cannot be read .No such file'):
         read_key(str(tmp_path / 'none'))
+
+
+@pytest.mark.parametrize(('mode', 'complains'), [
+    (0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o666, True), (0o620, True)])
+def test_a_key_that_others_may_use_is_complained_of(tmp_path, mode: int, complains: bool) -> None:
+    path = tmp_path / 'key'
+    path.write_bytes(KEY)
+    path.chmod(mode)
+    assert bool(exposure(str(path))) is complains
+    if complains:
+        assert f'has mode {mode:03o}, expected 600' in exposure(str(path))
+        assert f'`chmod 600 {path}`' in exposure(str(path))
 
 
 def test_our_numbers_are_those_of_the_dialect() -> None:

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip('pymavlink', reason='pymavlink is an optional extra: pip install pymavlink')
 
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from lorat_ros.boxes import iou_xywh
@@ -22,6 +22,7 @@ from lorat_ros.ros.image_watch import image_size
 from lorat_ros.ros.mavlink_camera_node import SPECS
 from lorat_ros.ros.messages import (box_of, detection_message, diagnostic_array,
                                     diagnostic_status, nanoseconds)
+from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
@@ -191,6 +192,51 @@ def test_predictions_are_coasting_and_refusals_are_told(node_process: Callable) 
     station.close()
 
 
+def test_strangers_are_refused_and_named_and_the_key_is_kept_to_itself(
+        node_process: Callable, tmp_path: Path) -> None:
+    key, path, port = bytes(range(200, 232)), tmp_path / 'mavlink.key', free_port()
+    path.write_text(key.hex())
+    path.chmod(0o644)
+    node = node_process('mavlink_camera_node', '--ros-args', '-p',
+                        f'url:=udpin:127.0.0.1:{port}', '-p', f'signing_key_file:={path}')
+    url = f'udpout:127.0.0.1:{port}'
+    stations = friend, stranger, plain = (
+        GroundStation(url, key=key), GroundStation(url, 245, key), GroundStation(url, 250))
+    for station in (friend, stranger):
+        station.wait_for('HEARTBEAT', meanwhile=station.heartbeat)
+    stop = Command.CAMERA_STOP_TRACKING
+    with Listener() as ear:
+        heard = ear.listen(DiagnosticArray, '/diagnostics')
+
+        def link() -> DiagnosticStatus | None:
+            return next((status for array in reversed(heard) for status in array.status
+                         if status.name == 'mavlink_camera: link'), None)
+        assert ear.spin_until(link) and link().level == DiagnosticStatus.OK
+        assert stranger.command(stop) == Result.DENIED
+        plain.send(plain.frame(stop))
+        # It is heard, but there is no tracker.
+        assert friend.command(stop) == Result.TEMPORARILY_REJECTED
+        heard.clear()
+        assert ear.spin_until(lambda: link() and link().level == DiagnosticStatus.WARN)
+        for cure in ('add 245 to the parameter allowed_system_ids',
+                     'commands of system 250 are not signed'):
+            assert cure in link().message and cure in node.output
+        said = {pair.key: pair.value for pair in link().values}
+        assert set(said['commands refused'].split(', ')) == {
+            'system 245 not allowed once', 'system 250 not signed once'}
+        assert (said['packets ignored'], said['signing']) == ('1 not signed', 'on')
+        values = ear.node.create_client(GetParameters, '/mavlink_camera/get_parameters')
+        assert ear.spin_until(values.service_is_ready)
+        future = values.call_async(GetParameters.Request(names=[spec.name for spec in SPECS]))
+        assert ear.spin_until(future.done)
+        told = f'{future.result()} {heard} {node.output}'
+    assert 'has mode 644, expected 600' in node.output
+    assert 'signed, commands from systems 255' in node.output
+    assert str(path) in told and key.hex() not in told and repr(list(key))[1:-1] not in told
+    for station in stations:
+        station.close()
+
+
 def test_a_url_that_is_none_ends_it_with_one_line(node_process: Callable) -> None:
     node = node_process('mavlink_camera_node', '--ros-args', '-p', 'url:=nowhere',
                         exit_codes=(1,))
@@ -199,11 +245,11 @@ def test_a_url_that_is_none_ends_it_with_one_line(node_process: Callable) -> Non
     assert 'Traceback' not in node.output
 
 
-@pytest.mark.parametrize('ids', [[], [300], [-1], [0, 256]])
+@pytest.mark.parametrize('ids', [[], [300], [-1], [0, 256], [0, 255], [0, 0]])
 def test_system_ids_that_are_none_are_refused(ids: list[int]) -> None:
     spec = next(spec for spec in SPECS if spec.name == 'allowed_system_ids')
     parameter = Parameter(spec.name, Parameter.Type.INTEGER_ARRAY, ids)
-    assert 'expected integer array: numbers from 1 to 255, or [0] for all' in \
+    assert 'expected integer array: numbers from 1 to 255, or [0] alone for all' in \
         spec.complaint(parameter)
 
 

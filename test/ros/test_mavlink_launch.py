@@ -49,6 +49,6 @@ def test_the_camera_is_started_as_the_arguments_say(node_process, name: str, arg
     station.close()
     launch.signal(signal.SIGINT, group=True)
     assert launch.wait(30) == 0
-    allowed = 'systems 254' if system == 9 else 'all systems'
+    allowed = 'systems 254' if system == 9 else 'systems 255'
     assert f'not signed, commands from {allowed}' in launch.output
     assert 'Traceback' not in launch.output
