@@ -406,6 +406,8 @@ def test_what_was_recorded_before_a_restart_is_not_carried_out_after_it(
     recorded = [speaker.frame(STOP), speaker.frame(RECTANGLE, *BOX)]
     camera = start(f'udpin:127.0.0.1:{port}', key=KEY)
     camera.stations.append(speaker)
+    while not camera.link.is_open:
+        time.sleep(0.005)
     for frame in recorded:
         speaker.send(frame)  # the very first that this camera hears
     friend = camera.station(key=KEY)
