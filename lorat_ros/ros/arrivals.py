@@ -3,10 +3,8 @@
 """How many messages were published and never came: DDS drops them without a word."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from rclpy.subscription import Subscription
 
 UNKNOWN = 2**64 - 1  # what middlewares write that do not number messages
 LONGEST_GAP = 100_000  # more is no gap: the publisher began anew
@@ -36,14 +34,3 @@ class Arrivals:
     def forget(self) -> None:
         """Begin anew: what is published while nobody subscribes is not lost."""
         self._last.clear()
-
-
-def with_info(callback: Callable[[Any, Mapping[str, Any]], None]) -> Callable[..., None]:
-    """Make a subscription's callback of one that takes a message and what rclpy says of it.
-
-    Up to Humble rclpy says nothing of it.
-    """
-    if hasattr(Subscription, 'CallbackType'):
-        return lambda message, info: callback(
-            message, info if isinstance(info, Mapping) else vars(info))
-    return lambda message: callback(message, {})

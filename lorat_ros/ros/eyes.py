@@ -22,9 +22,9 @@ NAG_PERIOD = 5.0  # seconds before the log repeats a complaint
 class Eyes:
     """Takes images in and hands the newest one to ``process`` in a thread of its own.
 
-    :param keep: gets each frame when it arrives, in the executor's thread.
+    :param keep: gets each frame when it arrives, in the thread that hears images.
     :param process: takes one frame its whole way; what it raises is logged and counted.
-    :param on_error: called in that thread after a frame could not be used.
+    :param on_error: called in either thread after a frame could not be used.
     :raises ParameterError: the subscription cannot be made as the parameters ask.
     """
 
@@ -34,10 +34,11 @@ class Eyes:
         self._node, self._parameters, self._health = node, parameters, health
         self._keep, self._on_error, self._opened = keep, on_error, time.monotonic()
         self._complaints, self._errors = RepeatFilter(NAG_PERIOD), RepeatFilter(NAG_PERIOD)
-        self._input = ImageInput(node, parameters['image_transport'],
-                                 parameters['image_reliability'], self._on_image)
         self._watching = True
-        self._worker = Worker(process, self._on_frame_error)
+        self._worker: Worker[Frame] = Worker(process, self._on_frame_error)
+        self._input = ImageInput(node, parameters['image_transport'],
+                                 parameters['image_reliability'], self._on_image,
+                                 self._on_bad_message)
 
     def close(self) -> None:
         """Unsubscribe and end the thread; nothing is processed after this returns."""
@@ -96,6 +97,10 @@ class Eyes:
         frame = Frame(message, time.perf_counter())
         self._keep(frame)
         self._health.count_received(self._worker.give(frame), missed)
+
+    def _on_bad_message(self, error: Exception) -> None:
+        self._health.count_received(dropped=False)
+        self._on_frame_error(error)
 
     def _on_frame_error(self, error: Exception) -> None:
         if not self._node.context.ok():  # the graph is gone: the frame is not to blame

@@ -7,15 +7,18 @@ import cv2
 import numpy as np
 from lorat_ros.images import (encoded_to_bgr, ENCODINGS, ImageError, raw_to_bgr, unknown_encoding,
                               view_of)
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+
+from lorat_ros.ros.received import Received, ReceivedCompressed, ReceivedImage
 
 __all__ = ['compressed_message', 'ENCODINGS', 'image_message', 'ImageError', 'to_bgr', 'view_of']
 
 COMPRESSED_FORMAT = 'bgr8; jpeg compressed bgr8'  # as image_transport writes it
 
 
-def to_bgr(message: Image | CompressedImage) -> np.ndarray:
+def to_bgr(message: Image | CompressedImage | Received) -> np.ndarray:
     """Return the picture in a message as uint8 (height, width, 3), BGR.
 
     bgr8, rgb8, bgra8, rgba8, mono8 and mono16 are views on the message's buffer (any strides, to
@@ -23,7 +26,7 @@ def to_bgr(message: Image | CompressedImage) -> np.ndarray:
 
     :raises ImageError: the message is malformed, cut off, or of an encoding nobody here knows.
     """
-    if isinstance(message, CompressedImage):
+    if isinstance(message, (CompressedImage, ReceivedCompressed)):
         return encoded_to_bgr(message)
     if message.encoding in ENCODINGS:
         return raw_to_bgr(message)
@@ -47,7 +50,7 @@ def compressed_message(image: np.ndarray, header: Header, quality: int) -> Compr
     return message
 
 
-def _through_cv_bridge(message: Image) -> np.ndarray:
+def _through_cv_bridge(message: Image | ReceivedImage) -> np.ndarray:
     try:
         from cv_bridge import CvBridge
     except ImportError:
@@ -55,6 +58,8 @@ def _through_cv_bridge(message: Image) -> np.ndarray:
     if message.width == 0 or message.height == 0:
         raise ImageError('no size', f'image is {message.width}x{message.height} '
                          f'{message.encoding}, expected at least 1x1: check the camera driver')
+    if isinstance(message, ReceivedImage):
+        message = deserialize_message(message.serialized, Image)
     try:
         return CvBridge().imgmsg_to_cv2(message, desired_encoding='bgr8')
     except Exception as error:  # what it raises depends on how it was built

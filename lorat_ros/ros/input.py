@@ -15,12 +15,15 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 
-from lorat_ros.ros.arrivals import Arrivals, with_info
+from lorat_ros.ros.arrivals import Arrivals
+from lorat_ros.ros.listener import Listener
 from lorat_ros.ros.parameters import ParameterError
+from lorat_ros.ros.received import read_compressed, read_image, Received
 
-ImageMessage = Union[Image, CompressedImage]
+ImageMessage = Union[Image, CompressedImage, Received]
 
 MESSAGE_TYPES = MappingProxyType({'raw': Image, 'compressed': CompressedImage})
+READERS = MappingProxyType({'raw': read_image, 'compressed': read_compressed})
 TYPE_NAMES = MappingProxyType({'raw': 'sensor_msgs/msg/Image',
                                'compressed': 'sensor_msgs/msg/CompressedImage'})
 RELIABILITIES = MappingProxyType({'best_effort': QoSReliabilityPolicy.BEST_EFFORT,
@@ -34,14 +37,17 @@ class ImageInput:
     :param node: whose `image` (or its compressed sibling) it is.
     :param transport: raw or compressed.
     :param reliability: auto, best_effort or reliable; a `qos_overrides` parameter beats it.
-    :param on_image: called in the executor with each message, and with how many were lost just
-        before it, on their way from the same publisher.
+    :param on_image: called in a thread of the input's own with each message, and with how many
+        were lost just before it, on their way from the same publisher.
+    :param on_error: called there with what ``on_image`` raises, and for what is no message.
     :raises ParameterError: a `qos_overrides` parameter cannot be used.
     """
 
     def __init__(self, node: Node, transport: str, reliability: str,
-                 on_image: Callable[[ImageMessage, int], None]) -> None:
-        self._node, self._transport, self._on_image = node, transport, on_image
+                 on_image: Callable[[ImageMessage, int], None],
+                 on_error: Callable[[Exception], None]) -> None:
+        self._node, self._transport = node, transport
+        self._on_image, self._on_error = on_image, on_error
         self._arrivals = Arrivals()
         # The sibling follows a remap of `image`, as image_transport's own subscribers do.
         self.topic = node.resolve_topic_name('image')
@@ -49,18 +55,18 @@ class ImageInput:
             self.topic = node.resolve_topic_name(f'{self.topic}/compressed')
         self._wanted = self._overridden_reliability() or reliability
         self.reliability = 'best_effort' if self._wanted == 'auto' else self._wanted
-        self._subscription = self._subscribe()
+        self._listener: Optional[Listener] = self._listen()
 
     def close(self) -> None:
-        """Unsubscribe."""
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            self._node.destroy_subscription(subscription)
+        """Unsubscribe; no image comes after this returns."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
 
     def open(self) -> None:
         """Subscribe again, as it was, after ``close``."""
-        if self._subscription is None:
-            self._subscription = self._subscribe()
+        if self._listener is None:
+            self._listener = self._listen()
 
     def publishers(self) -> Sequence[TopicEndpointInfo]:
         """Return all publishers on the topic that the graph knows, of whatever type."""
@@ -72,7 +78,7 @@ class ImageInput:
         Best effort matches every publisher, so that is what it starts with; where all offer
         reliable it is asked for, because lost fragments of a large image are then sent again.
         """
-        if self._wanted != 'auto' or self._subscription is None:
+        if self._wanted != 'auto' or self._listener is None:
             return
         offered = [info.qos_profile.reliability for info in self.publishers()
                    if info.topic_type == TYPE_NAMES[self._transport]]
@@ -100,22 +106,22 @@ class ImageInput:
         """Return what /diagnostics says of the subscription."""
         return {'topic': self.topic, 'transport': self._transport,
                 'publishers': ', '.join(map(_name_of, self.publishers())) or 'none',
-                'qos': f'{self.reliability}, volatile, keep last' if self._subscription
+                'qos': f'{self.reliability}, volatile, keep last' if self._listener
                 else 'not subscribed: paused'}
 
-    def _on_message(self, message: ImageMessage, info: Mapping[str, Any]) -> None:
-        self._on_image(message, self._arrivals.missed(info))
+    def _on_message(self, serialized: bytes, info: Mapping[str, Any]) -> None:
+        missed = self._arrivals.missed(info)
+        self._on_image(READERS[self._transport](serialized), missed)
 
-    def _subscribe(self) -> Any:
+    def _listen(self) -> Listener:
         self._arrivals.forget()
         qos = QoSProfile(depth=1, history=QoSHistoryPolicy.KEEP_LAST,
                          reliability=RELIABILITIES[self.reliability],
                          durability=QoSDurabilityPolicy.VOLATILE)
         kinds = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
-        return self._node.create_subscription(
-            MESSAGE_TYPES[self._transport],
-            'image' if self._transport == 'raw' else self.topic, with_info(self._on_message), qos,
-            qos_overriding_options=QoSOverridingOptions(kinds))
+        return Listener(self._node, MESSAGE_TYPES[self._transport],
+                        'image' if self._transport == 'raw' else self.topic, qos,
+                        QoSOverridingOptions(kinds), self._on_message, self._on_error)
 
     def _overridden_reliability(self) -> Optional[str]:
         # Declared here and not by rclpy, which would pin the first choice of `auto` for good.

@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lorat_ros.ros.images import (ENCODINGS, ImageError, compressed_message, image_message, to_bgr,
                                   view_of)
+from lorat_ros.ros.received import read_image
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -160,7 +162,7 @@ def bridge(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         def imgmsg_to_cv2(self, message: Image, desired_encoding: str) -> np.ndarray:
             if message.encoding != 'bayer_rggb8':
                 raise RuntimeError(f'Unrecognized image encoding [{message.encoding}]')
-            assert desired_encoding == 'bgr8'
+            assert isinstance(message, Image) and desired_encoding == 'bgr8'
             return BGR
     module.CvBridge = CvBridge
     monkeypatch.setitem(sys.modules, 'cv_bridge', module)
@@ -168,7 +170,9 @@ def bridge(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_cv_bridge_is_asked_for_other_encodings(bridge: ModuleType) -> None:
-    np.testing.assert_array_equal(to_bgr(changed(encoding='bayer_rggb8')), BGR)
+    mosaic = changed(encoding='bayer_rggb8')
+    for message in (mosaic, read_image(serialize_message(mosaic))):
+        np.testing.assert_array_equal(to_bgr(message), BGR)
     with pytest.raises(ImageError, match=r"encoding 'odd'.*cv_bridge is installed and says: Unr"):
         to_bgr(changed(encoding='odd'))
     with pytest.raises(ImageError, match='image is 0x6 bayer_rggb8'):

@@ -1,0 +1,96 @@
+# Copyright 2026 The lorat_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One subscription heard in a thread of its own, apart from the node's executor.
+
+For every message an rclpy executor gathers all that its node has (services, timers, guards) and
+waits for it anew; meanwhile nobody else gets the interpreter. Here one wait set of two entities is
+made once. Messages are taken as the bytes they came in, which saves a copy of each image.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.guard_condition import GuardCondition
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+FOREVER = -1    # nanoseconds
+
+
+class Listener:
+    """
+    Hears one topic until it is closed.
+
+    :param kind: type of the messages.
+    :param on_message: called in the listener's thread with a message's bytes (CDR), and with what
+        rclpy says of it, nothing up to Humble.
+    :param on_error: called there with what ``on_message`` or the middleware raises.
+    """
+
+    def __init__(self, node: Node, kind: type, topic: str, qos: QoSProfile,
+                 overriding: QoSOverridingOptions,
+                 on_message: Callable[[bytes, Mapping[str, Any]], None],
+                 on_error: Callable[[Exception], None]) -> None:
+        self._node, self._on_message, self._on_error = node, on_message, on_error
+        self._closed = False
+        # Without handlers of QoS events: with Fast DDS, an executor that waits for events of a
+        # subscription is woken by each of its messages.
+        self._subscription = node.create_subscription(
+            kind, topic, lambda message: None, qos, callback_group=Aside(),
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+            qos_overriding_options=overriding, raw=True)
+        # None of the node's: it must still ring when a context that ends has taken those away.
+        self._bell = GuardCondition(None, None, node.context)
+        self._thread = threading.Thread(target=self._run, name='images', daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Unsubscribe; nothing is heard after this returns. Not to be called by ``on_message``."""
+        self._closed = True
+        self._bell.trigger()
+        self._thread.join()
+        self._bell.destroy()
+        self._node.destroy_subscription(self._subscription)
+
+    def _run(self) -> None:
+        images, bell, context = self._subscription.handle, self._bell.handle, self._node.context
+        with images, bell, context.handle:      # they stay while somebody waits for them
+            waiting = rclpy_implementation.WaitSet(1, 1, 0, 0, 0, 0, context.handle)
+            while context.ok():
+                waiting.clear_entities()
+                waiting.add_subscription(images)
+                waiting.add_guard_condition(bell)
+                waiting.wait(FOREVER)
+                if self._closed:
+                    return
+                self._take(images)
+
+    def _take(self, images: Any) -> None:
+        try:
+            taken = images.take_message(self._subscription.msg_type, True)
+            if taken is not None:
+                message, info = taken
+                self._on_message(message, info if isinstance(info, Mapping) else vars(info))
+        except Exception as error:      # one bad message must not make the node deaf
+            self._on_error(error)
+
+
+class Aside(CallbackGroup):
+    """Keeps what belongs to it from the node's executor."""
+
+    def can_execute(self, entity: Any) -> bool:
+        """Whether the executor may wait for it."""
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        """It may not."""
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        """It never began."""
