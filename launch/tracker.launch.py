@@ -89,6 +89,15 @@ def large_image_transport() -> list[SetEnvironmentVariable]:
     return [SetEnvironmentVariable(name, str(CONFIG / 'fastdds.xml'))]
 
 
+def room_of_the_tracker(context: LaunchContext) -> dict[str, str]:
+    """Return the variable that gives the tracker, which sends little, less room than a camera.
+
+    Whoever has chosen another profile keeps it.
+    """
+    return {name: str(CONFIG / 'fastdds_tracker.xml') for name in (OLD_PROFILES, PROFILES)
+            if context.environment.get(name) == str(CONFIG / 'fastdds.xml')}
+
+
 def tracker(context: LaunchContext) -> list[Node]:
     """Return the node, with the parameters of those arguments that were given."""
     given = {name: ParameterValue(LaunchConfiguration(name), value_type=kind)
@@ -96,6 +105,7 @@ def tracker(context: LaunchContext) -> list[Node]:
     return [Node(
         package='lorat_ros', executable='tracker_node', output='screen', emulate_tty=True,
         namespace=LaunchConfiguration('namespace'), name=LaunchConfiguration('node_name'),
+        additional_env=room_of_the_tracker(context),
         parameters=[LaunchConfiguration('params_file'), given],
         remappings=[*((name, LaunchConfiguration(name)) for name in CAMERA_TOPICS),
                     *((f'~/{name}', LaunchConfiguration(name)) for name in POINTING_TOPICS)],

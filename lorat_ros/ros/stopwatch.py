@@ -86,10 +86,13 @@ class Stopwatch(Node):
         process = self._process_id()
         report: dict[str, Any] = {'first_answer': first}
         report['alone'] = self._measure(process)
-        looking = self.create_subscription(Image, self._debug, lambda message: None, 1)
+        pictures: list[int] = []
+        looking = self.create_subscription(Image, self._debug,
+                                           lambda message: pictures.append(len(message.data)), 1)
         report['with_debug_image'] = self._measure(process)
         self.destroy_subscription(looking)
-        report['memory_mb'] = _resident(process) / 1e6
+        report['debug_images'] = len(pictures)
+        report['memory_mb'] = _memory(process)
         report['paused_cpu_percent'] = self._paused(process)
         self._output.write_text(json.dumps(report), encoding='utf-8')
         return 0
@@ -186,9 +189,16 @@ def _processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
-def _resident(process: int) -> int:
-    """Bytes of memory that a process holds."""
-    return int(Path(f'/proc/{process}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+def _memory(process: int) -> dict[str, float]:
+    """Megabytes that a process holds: all of it, and what of it nobody else holds, too.
+
+    The difference is in libraries that others have loaded as well, and in the camera's shared
+    memory.
+    """
+    lines = Path(f'/proc/{process}/smaps_rollup').read_text().splitlines()[1:]
+    held = {name: int(value.split()[0]) * 1024 / 1e6
+            for name, _, value in (line.partition(':') for line in lines)}
+    return {'resident': held['Rss'], 'private': held['Private_Clean'] + held['Private_Dirty']}
 
 
 def main(args: Optional[Sequence[str]] = None) -> int:

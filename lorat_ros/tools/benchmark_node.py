@@ -145,14 +145,14 @@ def text_of(report: dict[str, Any]) -> str:
         lines.append(f'| {result["case"]} | ' + ' | '.join(cells)
                      + f' | {pair[0]:.2f} / {pair[1]:.2f} |')
     lines += ['', '| images | answered of shown | CPU ms a frame | of it beside the network | '
-              'CPU with debug image | memory MB | CPU paused | start to first answer |',
-              '|' + '---|' * 8]
+              'CPU with debug image | memory MB, of it private | CPU paused | '
+              'start to first answer |', '|' + '---|' * 8]
     for result in report['cases']:
         alone, debug = result['alone'], result['with_debug_image']
-        network = alone['stages']['network'][0]
+        network, memory = alone['stages']['network_cpu'][0], result['memory_mb']
         lines.append(
             f'| {result["case"]} | {alone["answered"]} of {alone["shown"]} | '
             f'{alone["cpu_ms"]:.1f} | {alone["cpu_ms"] - network:.1f} | {debug["cpu_ms"]:.1f} | '
-            f'{result["memory_mb"]:.0f} | {result["paused_cpu_percent"]:.1f} % | '
-            f'{result["start_seconds"]:.1f} s |')
+            f'{memory["resident"]:.0f}, {memory["private"]:.0f} | '
+            f'{result["paused_cpu_percent"]:.1f} % | {result["start_seconds"]:.1f} s |')
     return '\n'.join(lines)

@@ -18,6 +18,7 @@ from typing import Any, Optional
 
 DOMAINS = (1, 101)  # beyond these the ports of a domain can be in use by others
 PROFILE = 'fastdds.xml'
+PROFILES = MappingProxyType({'tracker_node': 'fastdds_tracker.xml'})  # of who sends but little
 OLD_VARIABLE, NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 TRANSPORT_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
@@ -131,7 +132,7 @@ class Graph:
         for name, other in remaps.items():
             command += ['-r', f'{name}:={other}']
         node = NodeProcess(executable, command, self._logs / f'{executable}.log',
-                           self._environment())
+                           self._environment(PROFILES.get(executable, PROFILE)))
         self._nodes.append(node)
         return node
 
@@ -142,14 +143,14 @@ class Graph:
                 raise GraphError(f'{node.name} failed with status {node.status}; the end of '
                                  f'{node.log}:\n{node.tail()}')
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, profile: str = PROFILE) -> dict[str, str]:
         here = {'ROS_LOCALHOST_ONLY': '1'} if os.environ.get('ROS_DISTRO') == 'humble' else {
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
-        return {**_room_for_images(), **os.environ, **here,
+        return {**_room_for_images(profile), **os.environ, **here,
                 'ROS_DOMAIN_ID': str(self.domain_id), 'PYTHONUNBUFFERED': '1'}
 
 
-def _room_for_images() -> dict[str, str]:
+def _room_for_images(profile: str) -> dict[str, str]:
     """
     Return the variables under which large images arrive with Fast DDS; other middlewares see
     nothing of them.
@@ -164,9 +165,9 @@ def _room_for_images() -> dict[str, str]:
     places = [Path(prefix, 'share', 'lorat_ros', 'config') for prefix in prefixes if prefix]
     places.append(Path(__file__).resolve().parents[2] / 'config')  # the source tree
     for place in places:
-        if (place / PROFILE).is_file():
+        if (place / profile).is_file():
             old = os.environ.get('ROS_DISTRO') in OLD_DISTRIBUTIONS
-            return {OLD_VARIABLE if old else NEW_VARIABLE: str(place / PROFILE)}
+            return {OLD_VARIABLE if old else NEW_VARIABLE: str(place / profile)}
     return {TRANSPORT_VARIABLE: 'LARGE_DATA'}  # the next best
 
 

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
@@ -20,6 +21,7 @@ from support.launching import needs_launch, RUN
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILE, CONFIG = ROOT / 'launch' / 'tracker.launch.py', ROOT / 'config'
+PROFILES = 'FASTDDS_DEFAULT_PROFILES_FILE'
 ARGUMENTS = {'image', 'camera_info', 'image_transport', 'params_file', 'model', 'engine',
              'namespace', 'node_name', 'use_sim_time', 'autostart', 'rviz', 'mavlink_url',
              'log_level', 'init_box', 'init_point', 'candidates'}
@@ -62,10 +64,11 @@ def test_arguments_that_stand_for_parameters_do_so() -> None:
         assert key.value in ARGUMENTS
 
 
-def test_the_profile_makes_room_for_images() -> None:
-    tree = ElementTree.parse(CONFIG / 'fastdds.xml')
+@pytest.mark.parametrize(('file', 'images'), [('fastdds.xml', 8), ('fastdds_tracker.xml', 2)])
+def test_the_profiles_make_room_for_images(file: str, images: int) -> None:
+    tree = ElementTree.parse(CONFIG / file)
     texts = {element.tag.split('}')[-1]: element.text for element in tree.iter()}
-    assert int(texts['segment_size']) >= 8 * 1920 * 1080 * 3
+    assert int(texts['segment_size']) >= images * 1920 * 1080 * 3
     assert texts['useBuiltinTransports'] == 'false'
 
 
@@ -107,7 +110,7 @@ def test_arguments_override_the_file_only_where_they_are_given(node_process, tmp
 
 @needs_launch
 @pytest.mark.parametrize(('environment', 'names'), [
-    ({}, ['FASTDDS_DEFAULT_PROFILES_FILE']),
+    ({}, [PROFILES]),
     ({'ROS_DISTRO': 'humble'}, ['FASTRTPS_DEFAULT_PROFILES_FILE']),
     ({'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'}, []),
     ({'FASTRTPS_DEFAULT_PROFILES_FILE': '/mine.xml'}, []),
@@ -119,9 +122,27 @@ def test_a_transport_is_chosen_unless_the_user_has_one(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    actions = launch_module().large_image_transport()
+    assert [action.name[0].text for action in actions] == names
+    assert all(action.value[0].text == str(CONFIG / 'fastdds.xml') for action in actions)
+
+
+@needs_launch
+@pytest.mark.parametrize(('profile', 'own'), [
+    (str(CONFIG / 'fastdds.xml'), {PROFILES: str(CONFIG / 'fastdds_tracker.xml')}),
+    ('/mine.xml', {}), ('', {})])
+def test_the_tracker_gets_less_room_unless_the_user_has_chosen(
+        monkeypatch: pytest.MonkeyPatch, profile: str, own: dict) -> None:
+    from launch import LaunchContext
+    for name in (PROFILES, 'FASTRTPS_DEFAULT_PROFILES_FILE'):
+        monkeypatch.delenv(name, raising=False)
+    if profile:
+        monkeypatch.setenv(PROFILES, profile)
+    assert launch_module().room_of_the_tracker(LaunchContext()) == own
+
+
+def launch_module() -> ModuleType:
     spec = importlib.util.spec_from_file_location('tracker_launch', LAUNCH_FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    actions = module.large_image_transport()
-    assert [action.name[0].text for action in actions] == names
-    assert all(action.value[0].text == str(CONFIG / 'fastdds.xml') for action in actions)
+    return module

@@ -37,3 +37,25 @@ def test_memory_of_the_size_of_an_image_is_kept() -> None:
     tuned, after = probe(True)
     assert tuned == 'True'
     assert after < before / 20
+
+
+GIVE_BACK = '''
+from pathlib import Path
+from lorat_ros.ros.malloc import give_back_memory, keep_image_memory
+def resident():
+    return int(Path('/proc/self/statm').read_text().split()[1])
+keep_image_memory()
+blocks = [b'x' * (1 << 20) for _ in range(64)]
+end = b'x' * (1 << 20)
+del blocks
+kept = resident()
+print(give_back_memory(), kept - resident())
+'''
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='only glibc has these settings')
+def test_what_was_kept_can_be_given_back() -> None:
+    done, pages = subprocess.run([sys.executable, '-c', GIVE_BACK], check=True,
+                                 capture_output=True, text=True).stdout.split()
+    assert done == 'True'
+    assert int(pages) > 60 << 8     # of 4 KB

@@ -39,8 +39,10 @@ def test_a_short_run_of_the_real_graph(cache, monkeypatch, tmp_path, capsys):
         assert 0 < case[phase]['answered'] <= case[phase]['shown'] + 1
         stages = case[phase]['stages']
         assert stages['frame'][0] >= stages['network'][0] > 0
+        assert stages['network_cpu'][0] > 0
         assert stages['age'][0] >= stages['frame'][0]
-    assert case['alone']['cpu_ms'] > 0 and 20 < case['memory_mb'] < 2000
+    assert case['alone']['cpu_ms'] > 0 and case['debug_images'] > 0
+    assert 20 < case['memory_mb']['private'] < case['memory_mb']['resident'] < 2000
     assert 0 <= case['paused_cpu_percent'] <= 100
     printed = capsys.readouterr().out
     assert '| 320x240 compressed |' in printed and text_of(report) in printed

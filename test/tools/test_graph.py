@@ -78,6 +78,8 @@ def test_images_get_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     old = distribution in ('humble', 'jazzy')
     profile = environment[graph.OLD_VARIABLE if old else graph.NEW_VARIABLE]
     assert Path(profile).name == 'fastdds.xml' and Path(profile).is_file()
+    own = Graph(tmp_path)._environment(graph.PROFILES['tracker_node'])
+    assert Path(own[graph.OLD_VARIABLE if old else graph.NEW_VARIABLE]).is_file()
     monkeypatch.setenv(graph.TRANSPORT_VARIABLE, 'UDPv4')  # somebody has chosen
     environment = Graph(tmp_path)._environment()
     assert environment[graph.TRANSPORT_VARIABLE] == 'UDPv4'
@@ -101,4 +103,4 @@ def test_the_launch_file_makes_room_in_the_same_way() -> None:
     assert named['PROFILES'] == graph.NEW_VARIABLE
     assert named['OLD_DISTRIBUTIONS'] == graph.OLD_DISTRIBUTIONS
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    assert {graph.TRANSPORT_VARIABLE, graph.PROFILE} <= texts
+    assert {graph.TRANSPORT_VARIABLE, graph.PROFILE, *graph.PROFILES.values()} <= texts
