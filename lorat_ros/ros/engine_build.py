@@ -7,6 +7,7 @@ ends when the node ends, and when it is cancelled.
 """
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -18,9 +19,11 @@ import time
 from collections.abc import Callable
 from typing import IO, Any, NamedTuple, Optional
 
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from lorat_ros.engines.gpu import find_gpu, Gpu
+from lorat_ros.engines.plan_failure import Attempt
 from lorat_ros.engines.session import built_record, ENGINE_NAMES, EngineError, unbuilt
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.ros.parameters import Parameters
@@ -29,6 +32,7 @@ from lorat_ros.tracking.tracker import load_tracker, Tracker
 PATIENCE = 5.0  # seconds that a build has to end by itself
 POLL = 0.1  # seconds between looks at a build that is waited for
 CANCELLED = 'the build was cancelled'
+INTERRUPTS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # of whoever ends everything
 
 
 class Building(NamedTuple):
@@ -123,7 +127,7 @@ class EngineBuilds:
 
     def begin(self) -> bool:
         """Start a build if one is needed and none runs; returns whether one runs now."""
-        if self._build is None and self._needed():
+        if self._build is None and self._needed() and not self._failed_before():
             self._outcome = ''
             chosen = {name: self._settings[name] for name in (
                 'precision', 'threads', 'engine_cache_dir', 'build_frames', 'model')}
@@ -147,13 +151,37 @@ class EngineBuilds:
         except (ValueError, OSError):
             return False  # configuring will say what is wrong with the model
 
+    def _attempt(self) -> Optional[Attempt]:
+        """What is to be built; None: nothing can be, here."""
+        frames = [self._settings['build_frames']] if self._settings['build_frames'] else []
+        try:
+            return Attempt(find_bundle(self._settings['model'] or None), 'tensorrt',
+                           self._settings['precision'], frames,
+                           self._settings['engine_cache_dir'] or None)
+        except (ValueError, OSError, EngineError):
+            return None
+
+    def _failed_before(self) -> bool:
+        """Whether the same build has failed already; `auto` then goes on without, and says why."""
+        attempt = self._attempt() if self._settings['engine'] == 'auto' else None
+        failure = attempt and attempt.failure()
+        if failure:
+            self._outcome = (f'it was not tried again, for {failure}; `lorat build` tries anew, '
+                             'so does engine tensorrt, and so does a node after an update')
+            self._node.get_logger().warning(f'no engine was built: {self._outcome}')
+        return bool(failure)
+
     def poll(self) -> bool:
         """Look at the build; returns whether it still runs."""
         if self._build is None:
             return False
         status = self._build.poll()
         if status is not None:
-            self._finish('' if status == 0 else self._build.last_words())
+            words = '' if status == 0 else self._build.last_words()
+            # What it could say it has kept itself; interrupted from outside it may work yet.
+            if status < 0 and -status not in INTERRUPTS and (attempt := self._attempt()):
+                attempt.remember(f'the build was ended by signal {-status}: {words}')
+            self._finish(words)
         self._report()
         return self._build is not None
 
@@ -165,7 +193,11 @@ class EngineBuilds:
         while self.poll():
             if not self._node.context.ok():
                 self.cancel()
-            time.sleep(POLL)
+            elif self._node.executor is None:
+                time.sleep(POLL)
+            else:  # within a transition: others are served, such as ~/reset, which cancels
+                with contextlib.suppress(ExternalShutdownException):
+                    self._node.executor.spin_once(POLL)
 
     def cancel(self) -> bool:
         """End the build, if one runs; returns whether one did."""

@@ -10,10 +10,10 @@ from typing import Any, Optional
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
@@ -59,17 +59,18 @@ class TrackerNode(LifecycleNode):
         self._lifecycle, self._fault, self._refusal = 'unconfigured', '', NO_INIT
         self._builds = EngineBuilds(self, self._settings, self._report)
         self._status = StatusPublisher(self)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics',
-                                                  QoSProfile(depth=10))
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._wishes = Wishes(self, self._settings,
                               lambda: None if self._eyes is None else self._pipeline,
                               self._refuse_wish, lambda: self._report(only_news=True))
-        self.create_service(Trigger, '~/reset', self._on_reset)
-        self.create_service(SetBool, '~/enable', self._on_enable)
+        # Served also while a transition, which is in the default group, waits for a build.
+        served = MutuallyExclusiveCallbackGroup()
+        self.create_service(Trigger, '~/reset', self._on_reset, callback_group=served)
+        self.create_service(SetBool, '~/enable', self._on_enable, callback_group=served)
         # Steady: simulated time may stand still or jump back, health must not.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(WATCH_PERIOD, self._watch_input, clock=steady)
-        self.create_timer(REPORT_PERIOD, self._report_health, clock=steady)
+        self.create_timer(WATCH_PERIOD, self._watch_input, served, steady)
+        self.create_timer(REPORT_PERIOD, self._report_health, served, steady)
         self._report()
 
     def autostart(self) -> None:
@@ -102,8 +103,7 @@ class TrackerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and track. FAILURE (back to inactive) if the subscription is impossible."""
         result = super().on_activate(state)
-        box = tuple(self._settings['init_box'])
-        if box != NO_BOX:
+        if (box := tuple(self._settings['init_box'])) != NO_BOX:
             self._pipeline.request_init(InitRequest(box))
         try:
             self._eyes = Eyes(self, self._settings, self._health, self._pipeline.keep,

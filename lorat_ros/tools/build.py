@@ -159,6 +159,7 @@ Built = tuple[plan_cache.Verdict, Path, str]      # verdict, folder, precision
 def _build_plans(bundle: Bundle, args: argparse.Namespace) -> Built:
     # TensorRT's own modules are loaded only where it is asked for.
     from lorat_ros.engines import tensorrt
+    from lorat_ros.engines.plan_failure import Attempt
     from lorat_ros.engines.tensorrt_api import load_tensorrt, usable_gpu
     from lorat_ros.tools.build_tensorrt import build as build_plans, Here, Options, Wanted
     here = Here(load_tensorrt(), usable_gpu(), tensorrt)
@@ -168,8 +169,14 @@ def _build_plans(bundle: Bundle, args: argparse.Namespace) -> Built:
                  'your camera')
     clips = clips_of(args.frames or [str(cached_scene().images)], args.init)
     options = Options(args.workspace, args.dla, args.version_compatible)
-    verdict, folder = build_plans(Wanted(bundle, args.precision, clips, options, args.threads,
-                                         args.engine_cache_dir, args.again), here, news)
+    attempt = Attempt(bundle, 'tensorrt', args.precision, args.frames, args.engine_cache_dir)
+    try:
+        verdict, folder = build_plans(Wanted(bundle, args.precision, clips, options, args.threads,
+                                             args.engine_cache_dir, args.again), here, news)
+    except EngineError as error:
+        attempt.remember(str(error))      # a node need not spend minutes on it at each start
+        raise
+    attempt.forget()
     record = plan_record.read_record(folder)      # none of what was refused
     return verdict, folder, record.precision if record else args.precision
 

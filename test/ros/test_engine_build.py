@@ -6,6 +6,7 @@ The node and all that it starts are real processes; TensorRT and the driver are 
 """
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -94,12 +95,59 @@ def test_tensorrt_that_cannot_be_built_leaves_the_node_up_with_the_fault(start) 
     client.wait_for_status(lifecycle='inactive', fault='')
 
 
-def test_configure_waits_and_an_interrupt_ends_it(start) -> None:
+def test_what_failed_is_not_tried_again_until_it_may_work(start, tmp_path: Path) -> None:
+    process, client = start(seconds=60.0)
+    configure = client.node.create_client(ChangeState, '/lorat_tracker/change_state')
+
+    def end_build(number: int) -> None:
+        client.wait_for_status(state='building_engine', build='building kestrel-s')
+        os.kill(build_of(process), number)
+
+    def configured() -> None:
+        client.statuses.clear()
+        assert client.transition('deactivate') or client.lifecycle() == 'inactive'
+        assert client.transition('cleanup')
+        configure.call_async(
+            ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+    end_build(signal.SIGTERM)  # as whoever ends everything does: it may work yet
+    client.wait_for_status(lifecycle='active', fault='')
+    assert not list((tmp_path / 'cache').glob('*/failed.json'))
+    configured()
+    end_build(signal.SIGKILL)
+    client.wait_for_status(lifecycle='inactive', fault='')
+    begun = process.output.count('building for TensorRT')
+    configured()
+    client.wait_for_status(lifecycle='inactive', fault='')
+    assert process.output.count('building for TensorRT') == begun == 2
+    said = client.wait_for_health('engine', 'not tried again')
+    assert value_of(said, 'engine') == 'onnx'
+    for part in ('the build was ended by signal 9', 'it failed with tensorrt 10.3', ', lorat_ros ',
+                 time.strftime('on %Y-', time.gmtime()), '`lorat build` tries anew'):
+        assert part in value_of(said, 'engine build') and part in process.output
+    # After an update it is another chance.
+    assert process.stop() == 0
+    process, client = start(version='10.16', seconds=60.0)
+    client.wait_for_status(state='building_engine', build='building kestrel-s')
+
+
+def test_configure_waits_and_others_are_answered_and_an_interrupt_ends_it(start) -> None:
     process, client = start('autostart:=false', seconds=60.0)
     client.wait_for_status(lifecycle='unconfigured')
     asked = client.node.create_client(ChangeState, '/lorat_tracker/change_state')
     assert asked.wait_for_service(30)
-    asked.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+    wish = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    answer = asked.call_async(wish)
+    client.wait_for_status(state='building_engine', build='building kestrel-s')
+    # Meanwhile it says how it is and takes orders; the transition is answered when it is over.
+    client.health.clear()
+    client.wait_for_health('engine', 'building_engine: ')
+    assert not client.enable(True) and not answer.done()
+    assert client.reset()
+    client.wait_until(answer.done, 'configured without it')
+    assert answer.result().success
+    client.wait_for_status(lifecycle='inactive', fault='')
+    assert client.transition('cleanup')
+    asked.call_async(wish)
     client.wait_for_status(state='building_engine', build='building kestrel-s')
     build = build_of(process)
     process.signal(signal.SIGINT)

@@ -19,8 +19,11 @@ import pytest
 from support.fake_gpu import environment
 from support.fake_tensorrt_builder import Wishes
 
+from lorat_ros.engines import tensorrt
 from lorat_ros.engines.plan_cache import read_verdict
+from lorat_ros.engines.plan_failure import Attempt
 from lorat_ros.engines.plan_record import read_record
+from lorat_ros.models.catalog import find_bundle
 
 
 class Machine:
@@ -73,13 +76,14 @@ def machine(tmp_path: Path, short_clip: Path) -> Machine:
     return Machine(tmp_path, str(short_clip))
 
 
-def test_the_best_precision_that_passes_is_chosen_and_used(machine: Machine) -> None:
+def test_the_best_precision_that_passes_is_chosen_and_used(
+        machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 'nothing was built of kestrel-s for tensorrt 10.3' in machine.track()
     assert machine.track(engine='auto') == 'onnx cpu fp32'      # never builds unasked
     status, said = machine.build()
     assert status == 0, said
     assert 'chosen: fp16, strongly typed graph' in said and 'passed: over 10' in said
-    folder, = machine.folders()
+    folder, = machine.folders()      # nothing is kept of a failure that there was not
     assert sorted(path.name for path in folder.iterdir()) == [
         'gate.json', 'plan.json', 'search.plan', 'template.plan']
     record = read_record(folder)
@@ -92,8 +96,12 @@ def test_the_best_precision_that_passes_is_chosen_and_used(machine: Machine) -> 
         'WORKSPACE': 2048 << 20, 'TACTIC_DRAM': 4096 << 20}      # of the 8 GB that it has
     assert search['timed'] == 2      # the timing cache was kept between the two
     assert machine.track() == machine.track(engine='auto') == 'tensorrt cuda fp16'
-    # Again is nothing to do; and a damaged plan is seen, and built anew.
+    # Again is nothing to do, whatever failed before; a damaged plan is seen, and built anew.
+    monkeypatch.setattr(tensorrt, 'version', lambda: record.version)
+    attempt = Attempt(find_bundle(), 'tensorrt', 'auto', [machine.clip], machine.cache)
+    attempt.remember('no memory')
     assert machine.build()[0] == 0 and len(machine.plans()) == 2
+    assert attempt.failure() is None
     plan = folder / 'search.plan'
     plan.write_bytes(plan.read_bytes()[:-1])
     damaged = machine.track()
@@ -166,7 +174,10 @@ def test_an_operator_that_the_parser_refuses(machine: Machine) -> None:
     assert status == 2 and 'refuses template.onnx: operator LayerNormalization (node ' in said
     assert 'no plan of kestrel-s can be used: fp16 (' in said and 'bf16 (' in said
     assert 'fp32 (' in said and 'Use engine onnx' in said
-    assert not [path for folder in machine.folders() for path in folder.iterdir()]
+    kept, = [path for folder in machine.folders() for path in folder.iterdir()]
+    failure = json.loads(kept.read_text())      # for nodes, which do not try it again
+    assert kept.name == 'failed.json' and failure['why'] in said
+    assert failure['versions'].startswith('tensorrt 10.3') and failure['frames'] == [machine.clip]
 
 
 def test_an_unwritable_cache(machine: Machine) -> None:
