@@ -1,10 +1,13 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The picture of what the tracker sees: drawn only for those who look, and not too often."""
+"""The picture of what the tracker sees: drawn only for those who look, and not too often.
+
+It is drawn in a thread that stands back behind all others: the next frame does not wait for it.
+"""
 from __future__ import annotations
 
 import time
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import cv2
 import numpy as np
@@ -19,11 +22,28 @@ from lorat_ros.overlay import draw_overlay
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import compressed_message, image_message
 from lorat_ros.ros.parameters import Parameters
+from lorat_ros.ros.worker import Worker
 from lorat_ros.target.target import TargetStep
+
+NICENESS = 10
+NAG_PERIOD = 5.0  # seconds before the log repeats a complaint
+
+
+class View(NamedTuple):
+    """A frame to be drawn, uint8 (height, width, 3) BGR, and for which of the two topics."""
+
+    image: np.ndarray
+    header: Header
+    step: TargetStep
+    raw: bool
+    jpeg: bool
 
 
 class DebugView:
-    """`~/debug_image` and `~/debug_image/compressed`, with the header of the frame shown."""
+    """`~/debug_image` and `~/debug_image/compressed`, with the header of the frame shown.
+
+    A frame that is still waiting to be drawn when the next one comes is left out.
+    """
 
     def __init__(self, node: LifecycleNode, parameters: Parameters, health: Health) -> None:
         self._node, self._parameters, self._health = node, parameters, health
@@ -35,25 +55,37 @@ class DebugView:
         self._jpeg = node.create_lifecycle_publisher(
             CompressedImage, sibling, QoSProfile(depth=1), qos_overriding_options=options)
         self._rate = RateLimit()
+        self._artist: Worker[View] = Worker(self._publish, self._complain, 'debug image', NICENESS)
 
     def show(self, image: np.ndarray, header: Header, step: TargetStep) -> None:
-        """Draw and publish one frame, uint8 (height, width, 3) BGR, if anybody looks."""
+        """Have a frame, uint8 (height, width, 3) BGR, drawn and published if anybody looks.
+
+        The image must stay as it is from now on.
+        """
         raw = self._raw.get_subscription_count() > 0
         jpeg = self._jpeg.get_subscription_count() > 0
-        if not (raw or jpeg) or not self._rate.allows(self._parameters['debug_image.max_rate'],
-                                                      time.monotonic()):
-            return
-        picture = self._draw(image, step)
-        if raw:
-            self._raw.publish(image_message(picture, header))
-        if jpeg:
-            quality = self._parameters['debug_image.jpeg_quality']
-            self._jpeg.publish(compressed_message(picture, header, quality))
+        if (raw or jpeg) and self._rate.allows(self._parameters['debug_image.max_rate'],
+                                               time.monotonic()):
+            self._artist.give(View(image, header, step, raw, jpeg))
 
     def close(self) -> None:
         """Give the topics back."""
+        self._artist.stop()
         for publisher in (self._raw, self._jpeg):
             self._node.destroy_lifecycle_publisher(publisher)
+
+    def _publish(self, view: View) -> None:
+        picture = self._draw(view.image, view.step)
+        if view.raw:
+            self._raw.publish(image_message(picture, view.header))
+        if view.jpeg:
+            quality = self._parameters['debug_image.jpeg_quality']
+            self._jpeg.publish(compressed_message(picture, view.header, quality))
+
+    def _complain(self, error: Exception) -> None:
+        if self._node.context.ok():  # otherwise the graph is gone, and nobody looks
+            self._node.get_logger().error(f'a debug image could not be made: {error!r}',
+                                          throttle_duration_sec=NAG_PERIOD)
 
     def _draw(self, image: np.ndarray, step: TargetStep) -> np.ndarray:
         widest = self._parameters['debug_image.max_width']

@@ -3,6 +3,8 @@
 """The slot of one and the thread behind it."""
 from __future__ import annotations
 
+import os
+import sys
 import threading
 
 import pytest
@@ -104,3 +106,19 @@ def test_after_stop_nothing_is_worked_on() -> None:
     worker.give(1)
     assert worked == []
     assert 'tracking' not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere niceness is of the whole process')
+def test_a_nice_one_stands_back_alone() -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    found: list[int] = []
+    done = threading.Event()
+
+    def work(item: str) -> None:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        done.set()
+    worker = Worker(work, lambda error: None, 'nice', niceness=19)
+    worker.give('')
+    assert done.wait(PATIENCE)
+    worker.stop()
+    assert found == [19] and os.getpriority(os.PRIO_PROCESS, 0) == own
