@@ -60,16 +60,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'truth, and compare accuracy and cost; the first --engine alone counts')
     parser.add_argument('--nanotrack', type=Path, metavar='FOLDER', help='with --peers: where '
                         "NanoTrack's two ONNX files lie, for OpenCV's TrackerNano")
-    parser.add_argument('--plot', type=Path, metavar='FILE', help='with --peers: draw accuracy '
-                        'against cost, as PNG')
+    parser.add_argument('--plot', type=Path, metavar='FILE', help='with --peers or --scaling: '
+                        'draw accuracy against cost, or how the cost grows, as PNG')
     parser.add_argument('--node', action='store_true', help='instead: run the real node, with a '
                         'camera, over DDS, and print where the milliseconds go; the first '
                         '--model and --engine alone count')
-    parser.add_argument('--size', action='append', metavar='WxH', help='with --node: of the '
-                        'images; may be repeated (default: 640x480, 1280x720, 1920x1080, '
+    parser.add_argument('--scaling', action='store_true', help='instead: cost against the number '
+                        'of trackers at a time, the threads of the network, and, in the real '
+                        'node, the size of images; the first --model and --engine alone count')
+    parser.add_argument('--size', action='append', metavar='WxH', help='with --node or --scaling: '
+                        'of the images; may be repeated (default: 640x480, 1280x720, 1920x1080, '
                         '3840x2160)')
     parser.add_argument('--rate', type=duration, default=30.0, metavar='FPS',
-                        help='with --node: images per second (default: %(default)g)')
+                        help='with --node or --scaling: images per second (default: '
+                        '%(default)g)')
     parser.add_argument('--frames', metavar='VIDEO|FOLDER',
                         help="what is tracked (default: the demo's own clip)")
     parser.add_argument('--init', metavar='x,y,w,h', help='the target in the first of the '
@@ -82,6 +86,9 @@ def run(args: argparse.Namespace) -> int:
     if args.node:
         from lorat_ros.tools import benchmark_node
         return benchmark_node.run(args)
+    if args.scaling:
+        from lorat_ros.tools import benchmark_scaling
+        return benchmark_scaling.run(args)
     if args.peers:
         from lorat_ros.tools import benchmark_peers
         return benchmark_peers.run(args)
