@@ -74,6 +74,7 @@ def export_stage(network: Network, stage: str, folder: Path, half: bool = False,
             custom_translation_table=spelling())
     model = program.model
     _as_opset_17(model)
+    _forget_the_source(model)
     for value in list(model.graph.initializers.values()):
         value.name = value.name.removeprefix('network.')
     path, data = folder / f'{stage}.onnx', []
@@ -123,6 +124,14 @@ def _as_opset_17(model: onnx_ir.Model) -> None:
                            'write them otherwise in the network')
     model.opset_imports[''] = OPSET
     model.ir_version = IR_VERSION
+
+
+def _forget_the_source(model: onnx_ir.Model) -> None:
+    """Drop what torch noted of the code: stack traces, with the paths of whoever exported it."""
+    graph = model.graph
+    for part in (model, graph, *graph.all_nodes(), *graph.inputs, *graph.initializers.values(),
+                 *(value for node in graph.all_nodes() for value in node.outputs)):
+        part.metadata_props.clear()
 
 
 def halve_weights(model: onnx.ModelProto) -> None:

@@ -17,6 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lorat_ros.networks.vit import join_heads, split_heads
+
 
 @dataclass(frozen=True)
 class KestrelConfig:
@@ -36,6 +38,8 @@ class KestrelConfig:
         for name in ('search_size', 'template_size'):
             if getattr(self, name) % self.stride:
                 raise ValueError(f'{name} is {getattr(self, name)}: give a multiple of 16')
+        if self.depth < 1:
+            raise ValueError(f'depth is {self.depth}: give at least 1')
         if self.width % self.heads:
             raise ValueError(f'width {self.width} is not a multiple of heads {self.heads}')
 
@@ -108,12 +112,20 @@ class Block(nn.Module):
             self.qkv.bias.zero_()
             self.proj.bias.zero_()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        n, tokens, width = x.shape
-        qkv = self.qkv(self.norm1(x)).reshape(n, tokens, 3, self.heads, width // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(query, key, value)
-        x = x + self.proj(mixed.transpose(1, 2).reshape(n, tokens, width))
+    def forward(self, x: torch.Tensor, last: int | None = None) -> torch.Tensor:
+        """
+        Transform tokens.
+
+        :param x: (N, L, D).
+        :param last: carry on with the last so many tokens only (the others are still looked at);
+            None: with all.
+        """
+        width, qkv = x.shape[-1], self.qkv(self.norm1(x))
+        query, key, value = (split_heads(qkv[..., k * width:(k + 1) * width], self.heads)
+                             for k in range(3))
+        if last is not None:
+            query, x = query[:, :, -last:], x[:, -last:]
+        x = x + self.proj(join_heads(F.scaled_dot_product_attention(query, key, value)))
         return x + self.mlp(self.norm2(x))
 
 
@@ -213,9 +225,10 @@ class Kestrel(nn.Module):
         similarity = unit(tokens) @ template_keys.transpose(1, 2)
         tokens = tokens + self.search_position + self.type_embedding[2] + self.match(similarity)
         x = torch.cat([template_tokens, tokens], 1)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x)
-        features = self.norm_out(x[:, template_tokens.shape[1]:])
+        # Nobody reads the template's tokens after the last block: it need not make them.
+        features = self.norm_out(self.blocks[-1](x, last=tokens.shape[1]))
         x = features.transpose(1, 2).reshape(features.shape[0], self.config.width, grid, grid)
         score = self.score_tower(x).squeeze(1).float()
         sides = self.box_tower(x).float().sigmoid()

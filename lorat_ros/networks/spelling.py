@@ -3,13 +3,13 @@
 """
 How some operations of torch are spelled in ONNX.
 
-torch's own spelling of GELU and attention leaves casts and scalar arithmetic in the graph which
-ONNX Runtime and TensorRT do not recognise as what they can fuse.
+torch's own spelling of GELU, attention and convolution leaves casts and scalar arithmetic in the
+graph which ONNX Runtime and TensorRT do not recognise as what they can fuse.
 """
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -37,7 +37,21 @@ def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p
     return op.MatMul(op.Softmax(products, axis=-1), value)
 
 
+def convolution(x: Any, weight: Any, bias: Any = None, stride: Sequence[int] = (1, 1),
+                padding: Sequence[int] = (0, 0), dilation: Sequence[int] = (1, 1),
+                groups: int = 1) -> Any:
+    """2D convolution; one without bias stays so.
+
+    torch gives it a bias of zeros that is computed from the input's type: no constant, so that
+    neither the batch norm nor the ReLU behind it becomes part of the convolution.
+    """
+    given = (x, weight) if bias is None else (x, weight, bias)
+    return op.Conv(*given, strides=list(stride), pads=[*padding, *padding],
+                   dilations=list(dilation), group=groups)
+
+
 def spelling() -> dict[Any, Callable[..., Any]]:
     """Return the table for torch.onnx.export's custom_translation_table."""
     return {torch.ops.aten.gelu.default: gelu,
+            torch.ops.aten.conv2d.default: convolution,
             torch.ops.aten.scaled_dot_product_attention.default: attention}

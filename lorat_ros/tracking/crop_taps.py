@@ -39,6 +39,13 @@ def area_taps(length: int, size: int) -> Taps:
     return Taps(np.minimum(index, length - 1), weight.astype(np.float32))
 
 
+def halved(taps: Taps) -> Taps:
+    """Taps into pixels of which each is the mean of two, as taps into these."""
+    index = np.stack([taps.index * 2, taps.index * 2 + 1], 2)
+    weight = np.repeat(taps.weight[..., None] / 2, 2, 2)
+    return Taps(*(value.reshape(len(taps.index), -1) for value in (index, weight)))
+
+
 def within(taps: Taps, low: int, high: int) -> Taps:
     """Let only pixels of [low, high) count; the others are black."""
     inside = (taps.index >= low) & (taps.index < high)

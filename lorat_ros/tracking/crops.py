@@ -18,7 +18,8 @@ import numpy as np
 
 from lorat_ros.boxes import Box
 from lorat_ros.engines.sampling import Recipe
-from lorat_ros.tracking.crop_taps import area_taps, linear_taps, moved, no_taps, pair_taps
+from lorat_ros.tracking.crop_taps import (area_taps, halved, linear_taps, moved, no_taps,
+                                          pair_taps)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class CropPlan:
     fill: tuple[float, float, float]          # BGR
     scale: tuple[float, float]                # crop pixels per image pixel, x and y
     offset: tuple[float, float]               # crop = image * scale + offset, pixels
+    #: Pixels of the image that become one before anything is interpolated, along either axis: 1,
+    #: or an even number that divides the sides of the source.
+    grain: int = 1
 
     def to_crop(self, box: Box) -> Box:
         """Map a box xywh from image pixels to crop pixels."""
@@ -59,11 +63,13 @@ def window_side(w: float, h: float, factor: float) -> float:
     return math.sqrt((w + margin) * (h + margin))
 
 
-def _plan_axis(low: float, side: float, size: int, length: int
+def _plan_axis(low: float, side: float, size: int, length: int, grain: int
                ) -> tuple[int, int, int, int, float, float]:
     """Source and destination of one axis, with its scale and offset."""
     nominal = size / side
     first, last = max(math.floor(low), 0), min(math.ceil(low + side), length)
+    more = -(last - first) % grain
+    last += more if last + more <= length else more - grain
     start = min(max(round((first - low) * nominal), 0), size)
     end = min(max(round((last - low) * nominal), 0), size)
     if last <= first or end <= start:      # the window shows nothing of the image
@@ -83,52 +89,55 @@ def plan_crop(centre: tuple[float, float], side: float, size: int, image_wh: tup
     :param image_wh: (width, height) of the image.
     :param fill: BGR colour of what lies outside the image.
     """
-    axes = [_plan_axis(centre[k] - side / 2, side, size, image_wh[k]) for k in (0, 1)]
+    grain = max(1, 2 * int(side / size / 2))
+    axes = [_plan_axis(centre[k] - side / 2, side, size, image_wh[k], grain) for k in (0, 1)]
     (x1, x2, u1, u2, sx, ox), (y1, y2, v1, v2, sy, oy) = axes
     if u1 == u2 or v1 == v2:
         x1 = y1 = x2 = y2 = u1 = v1 = u2 = v2 = 0
-    return CropPlan((x1, y1, x2, y2), (u1, v1, u2, v2), size, fill, (sx, sy), (ox, oy))
+    return CropPlan((x1, y1, x2, y2), (u1, v1, u2, v2), size, fill, (sx, sy), (ox, oy), grain)
 
 
 def sample_crop(image: np.ndarray, plan: CropPlan) -> np.ndarray:
     """
     Execute a plan on the CPU.
 
-    Large targets are thinned before they are averaged, so the cost does not grow with the image.
+    Of a window of twice the crop or more, pixels are averaged two by two, in still larger ones
+    every second, third, … pixel; then areas are averaged if that still shrinks much, else it is
+    interpolated. So it costs about the same whatever the size of the image.
 
-    :param image: (height, width, 3) uint8 BGR.
+    :param image: (height, width, 3) uint8 BGR; may be a view of RGB or grey pixels.
     :returns: (size, size, 3) uint8 BGR.
     """
     x1, y1, x2, y2 = plan.source
     u1, v1, u2, v2 = plan.destination
     if u2 == u1:
-        return _filled(plan)
-    step, first, area = _thinning(plan)
-    part = image[y1 + first:y2:step, x1 + first:x2:step]
-    resized = _resize(part, (u2 - u1, v2 - v1), cv2.INTER_AREA if area else cv2.INTER_LINEAR)
-    if (u1, v1, u2, v2) == (0, 0, plan.size, plan.size):
-        return resized
-    canvas = _filled(plan)
-    canvas[v1:v2, u1:u2] = resized
-    return canvas
+        return np.full((plan.size, plan.size, 3), _fill_of(plan), np.uint8)
+    part, finish = _as_it_lies(image[y1:y2, x1:x2])
+    resized = cv2.resize(_coarse(part, plan.grain), (u2 - u1, v2 - v1),
+                         interpolation=cv2.INTER_AREA if _shrinks(plan) else cv2.INTER_LINEAR)
+    return _framed(resized if finish is None else cv2.cvtColor(resized, finish), plan)
 
 
 def crop_recipe(plan: CropPlan, image_wh: tuple[int, int]) -> Recipe:
     """``sample_crop`` in plain numbers."""
-    step, first, area = _thinning(plan)
-    taps = area_taps if area else linear_taps
+    step, first = _thinning(plan.grain)
+    fine = area_taps if _shrinks(plan) else linear_taps
+    coarse = halved if plan.grain > 1 else lambda taps: taps
     axes = [no_taps() if high == low else
-            moved(taps(len(range(low + first, high, step)), end - start), low + first, step)
+            moved(coarse(fine((high - low) // plan.grain, end - start)), low + first, step)
             for low, high, start, end in _axes(plan)]
-    return Recipe(*axes, plan.destination[:2], plan.size, tuple(np.round(plan.fill).tolist()),
-                  whole=True)
+    return Recipe(*axes, plan.destination[:2], plan.size, _fill_of(plan), whole=True)
 
 
-def _thinning(plan: CropPlan) -> tuple[int, int, bool]:
-    """Of how many pixels one is read, which is the first, and whether areas are averaged."""
-    shrink = 1 / max(plan.scale)
-    step = max(1, int(shrink / 3))
-    return step, (step - 1) // 2, shrink > 1.5
+def _thinning(grain: int) -> tuple[int, int]:
+    """Of how many pixels one is read, and which is the first."""
+    step = max(1, grain // 2)
+    return step, (step - 1) // 2
+
+
+def _shrinks(plan: CropPlan) -> bool:
+    """Whether so much is left to shrink that interpolation would skip what lies between."""
+    return 1 / max(plan.scale) > 1.5 * plan.grain
 
 
 def _axes(plan: CropPlan) -> list[tuple[int, int, int, int]]:
@@ -137,22 +146,44 @@ def _axes(plan: CropPlan) -> list[tuple[int, int, int, int]]:
             for k in (0, 1)]
 
 
-def _filled(plan: CropPlan) -> np.ndarray:
-    canvas = np.empty((plan.size, plan.size, 3), np.uint8)
-    canvas[:] = np.asarray(plan.fill).round().astype(np.uint8)
-    return canvas
+def _coarse(part: np.ndarray, grain: int) -> np.ndarray:
+    """Make one pixel of ``grain`` by ``grain``; the sides of a part are multiples of it."""
+    if grain == 1:
+        return part
+    height, width = (side // grain for side in part.shape[:2])
+    step, first = _thinning(grain)
+    if step > 1:
+        # Three times as fast as a strided view, which OpenCV would have to copy first.
+        part = cv2.resize(part[first:, first:], None, fx=1 / step, fy=1 / step,
+                          interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _resize(part: np.ndarray, size_wh: tuple[int, int], method: int) -> np.ndarray:
-    """Resize a part of an image (h, w, 3), BGR, that may be a view of RGB or grey pixels."""
-    # As it lies in the message: OpenCV would first copy it, backwards or three times.
+def _as_it_lies(part: np.ndarray) -> tuple[np.ndarray, int | None]:
+    """
+    Pixels of a part of an image as they lie in the message, and how they become BGR.
+
+    OpenCV would first copy a view, backwards or three times.
+    """
     if part.strides[2] < 0:
-        return cv2.cvtColor(cv2.resize(part[..., ::-1], size_wh, interpolation=method),
-                            cv2.COLOR_RGB2BGR)
+        return part[..., ::-1], cv2.COLOR_RGB2BGR
     if part.strides[2] == 0:
-        return cv2.cvtColor(cv2.resize(part[..., :1], size_wh, interpolation=method),
-                            cv2.COLOR_GRAY2BGR)
-    return cv2.resize(part, size_wh, interpolation=method)
+        return part[..., :1], cv2.COLOR_GRAY2BGR
+    return part, None
+
+
+def _framed(part: np.ndarray, plan: CropPlan) -> np.ndarray:
+    """Put what the image shows into its place in the crop; the rest is fill."""
+    u1, v1, u2, v2 = plan.destination
+    if (u1, v1, u2, v2) == (0, 0, plan.size, plan.size):
+        return part
+    return cv2.copyMakeBorder(part, v1, plan.size - v2, u1, plan.size - u2, cv2.BORDER_CONSTANT,
+                              value=_fill_of(plan))
+
+
+def _fill_of(plan: CropPlan) -> tuple[float, ...]:
+    """Fill as whole levels, BGR."""
+    return tuple(np.round(plan.fill).tolist())
 
 
 def _taps(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

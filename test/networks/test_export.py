@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -55,6 +56,24 @@ def test_graphs_are_static_and_of_opset_17(exported):
             assert shape and all(d > 0 for d in shape), (stage, value.name)
         wanted = exported[0].example_inputs()[stage]
         assert [v.name for v in model.graph.input] == list(wanted)
+
+
+def test_graphs_do_not_tell_where_they_were_made(exported):
+    for stage in Kestrel.outputs:
+        assert b'.py' not in (exported[1] / f'{stage}.onnx').read_bytes()
+
+
+def test_the_engine_fuses_what_belongs_together(exported, tmp_path):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / 'fused.onnx')
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(exported[1] / 'search.onnx'), options,
+                                 providers=['CPUExecutionProvider'])
+    kinds = [node.op_type for node in onnx.load(tmp_path / 'fused.onnx').graph.node]
+    # Batch norms and ReLUs are part of their convolutions, GELU is one operator.
+    assert not {'BatchNormalization', 'Relu', 'Erf', 'Cast', 'CastLike', 'Expand'} & set(kinds)
+    assert kinds.count('Gelu') == SMALL.depth
 
 
 def test_graphs_agree_with_the_network_and_exactly_on_the_weights_they_hold(exported):

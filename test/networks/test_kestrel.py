@@ -60,6 +60,12 @@ def test_attention_starts_tied():
     assert torch.equal(block.proj.weight, value.T)
 
 
+def test_a_block_that_answers_for_the_last_tokens_answers_as_for_all():
+    torch.manual_seed(3)
+    block, x = Block(48, 3, 2), torch.randn(2, 17, 48)
+    torch.testing.assert_close(block(x, last=9), block(x)[:, -9:])
+
+
 def test_unit_vectors():
     x = torch.randn(3, 5, 7)
     torch.testing.assert_close(unit(x).norm(dim=-1), torch.ones(3, 5))
@@ -69,6 +75,7 @@ def test_unit_vectors():
 @pytest.mark.parametrize(('sizes', 'words'), [
     ({'search_size': 100}, 'search_size is 100: give a multiple of 16'),
     ({'width': 100}, 'width 100 is not a multiple of heads 3'),
+    ({'depth': 0}, 'depth is 0: give at least 1'),
 ])
 def test_impossible_sizes_are_refused(sizes, words):
     with pytest.raises(ValueError, match=words):
