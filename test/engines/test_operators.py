@@ -87,5 +87,5 @@ def test_the_check_refuses_what_is_not_there(plain_graphs):
 
 def test_a_bundle_s_own_graph_is_not_for_8_6(tiny_bundle):
     # Why builders get plain graphs: torch's exporter writes an operator that 8.6 has not.
-    model = onnx.load(tiny_bundle('kestrel').graphs['search'])
+    model = onnx.load(tiny_bundle('litetrack').graphs['search'])
     assert refused(model, '8.6') == {'CastLike'} and refused(model, '10.3') == set()
