@@ -43,7 +43,8 @@ class Eyes:
     def close(self) -> None:
         """Unsubscribe and end the thread; nothing is processed after this returns."""
         self._input.close()
-        self._worker.stop()
+        if self._worker.stop():
+            self._health.count_unwanted()
 
     def follow_publisher(self) -> None:
         """Ask for the reliability that the camera offers, where that is left to us."""

@@ -28,6 +28,7 @@ class Health:
 
     def __init__(self) -> None:
         self.received = self.processed = self.dropped = self.failed = self.missed = 0
+        self.unwanted = 0  # dropped as well, but counted by the worker's thread
         self.last_image: Optional[float] = None  # monotonic seconds
         self.last_result: Optional[float] = None  # monotonic seconds
         self.picture = 'none yet'
@@ -53,6 +54,10 @@ class Health:
         self._done.append(self.last_result)
         for stage, value in milliseconds.items():
             self._stages.setdefault(stage, deque(maxlen=WINDOW)).append(value)
+
+    def count_unwanted(self) -> None:
+        """Take note of a frame that came, and was not looked at for a pause or the end."""
+        self.unwanted += 1
 
     def count_failed(self, error: Exception) -> None:
         """Take note of a frame that could not be used."""
@@ -108,8 +113,8 @@ class Health:
             level, message = DiagnosticStatus.OK, f'{self.fps:.1f} frames per second'
         return diagnostic_status(name, level, message, {
             **facts, 'picture': self.picture, 'fps': f'{self.fps:.1f}', 'received': self.received,
-            'processed': self.processed, 'dropped': self.dropped, 'failed': self.failed,
-            'missed': self.missed,
+            'processed': self.processed, 'dropped': self.dropped + self.unwanted,
+            'failed': self.failed, 'missed': self.missed,
             **self.stages(['age']), 'last error': self._last_error or 'none'})
 
 

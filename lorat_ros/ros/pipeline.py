@@ -131,6 +131,7 @@ class Pipeline:
     def process(self, frame: Frame) -> None:
         """Take one frame its whole way. Raises what the frame does not survive."""
         if not self.said.enabled:  # nobody wants to know what is in it
+            self._health.count_unwanted()
             return
         header = frame.message.header
         started = time.perf_counter()
@@ -138,6 +139,7 @@ class Pipeline:
         converted = time.perf_counter()
         with self._lock:
             if not self.said.enabled:  # since a moment ago
+                self._health.count_unwanted()
                 return
             step, changes = self._advance(image, nanoseconds(header.stamp))
             self._say(step=step, **changes)

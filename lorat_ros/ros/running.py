@@ -13,6 +13,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
 RCLError = rclpy_implementation.RCLError  # what rclpy raises, but does not export
 #: What makes a node impossible and is explained by its own words: a parameter that cannot be
 #: used, ours (ValueError) or rclpy's, a file that is not there, arguments that rcl does not take.
@@ -77,9 +78,10 @@ def serve(make_node: Callable[[], ServingNode], name: str,
 
     :returns: 0; 1, after one line on stderr, if it cannot start (see :data:`CANNOT_START`).
     """
-    # rclpy's own handler ends the spinning; Python's would raise in the midst of the clean-up,
-    # and a second Ctrl-C would print a traceback.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    # rclpy's own handlers end the spinning; Python's would raise in the midst of the clean-up, a
+    # second Ctrl-C would print a traceback, and a second SIGTERM would cut the clean-up off.
+    for number in ENDINGS:
+        signal.signal(number, lambda *_: None)
     node = None
     try:
         rclpy.init(args=args)
@@ -99,8 +101,9 @@ def serve(make_node: Callable[[], ServingNode], name: str,
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
-        # While the interpreter ends it would restore the deadly default for our own handler.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # While the interpreter ends it would restore the deadly defaults for our own handlers.
+        for number in ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
     return 0
 
 

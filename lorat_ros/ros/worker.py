@@ -40,11 +40,13 @@ class Mailbox(Generic[Item]):
             item, self._item = self._item, None
         return None if self._closed else item
 
-    def close(self) -> None:
-        """Let the taker go home; what still lies here is not delivered."""
+    def close(self) -> bool:
+        """Let the taker go home. Returns True if something lay here, which is not delivered."""
         with self._filled:
+            left, self._item = self._item is not None, None
             self._closed = True
             self._filled.notify_all()
+        return left
 
 
 class Worker(Generic[Item]):
@@ -67,10 +69,15 @@ class Worker(Generic[Item]):
         """Hand over an item. Returns True if one that was still waiting was dropped for it."""
         return self._mailbox.put(item)
 
-    def stop(self) -> None:
-        """Finish the item at hand and end the thread; nothing is worked on after this returns."""
-        self._mailbox.close()
+    def stop(self) -> bool:
+        """
+        Finish the item at hand and end the thread; nothing is worked on after this returns.
+
+        Returns True if one that was still waiting was dropped.
+        """
+        left = self._mailbox.close()
         self._thread.join()
+        return left
 
     def _run(self) -> None:
         if self._niceness and sys.platform == 'linux':   # elsewhere it is of the whole process

@@ -26,7 +26,7 @@ def test_closing_wakes_the_taker_and_delivers_nothing_more() -> None:
     taken: list = []
     taker = threading.Thread(target=lambda: taken.append(mailbox.take()))
     taker.start()
-    mailbox.close()
+    assert mailbox.close() is False
     taker.join(PATIENCE)
     assert taken == [None]
     mailbox.put(1)
@@ -102,7 +102,7 @@ def test_an_error_in_the_complaint_ends_nothing_either(capsys: pytest.CaptureFix
 def test_after_stop_nothing_is_worked_on() -> None:
     worked: list[int] = []
     worker = Worker(worked.append, on_error=lambda error: None)
-    worker.stop()
+    assert worker.stop() is False
     worker.give(1)
     assert worked == []
     assert 'tracking' not in [thread.name for thread in threading.enumerate()]
@@ -122,3 +122,18 @@ def test_a_nice_one_stands_back_alone() -> None:
     assert done.wait(PATIENCE)
     worker.stop()
     assert found == [19] and os.getpriority(os.PRIO_PROCESS, 0) == own
+
+
+def test_what_waits_at_the_end_is_said_to_be_dropped() -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def work(item: int) -> None:
+        started.set()
+        assert go_on.wait(PATIENCE)
+    worker = Worker(work, on_error=lambda error: None)
+    worker.give(1)
+    assert started.wait(PATIENCE)
+    assert worker.give(2) is False
+    threading.Timer(0.05, go_on.set).start()
+    assert worker.stop() is True
+    assert worker.stop() is False  # only once

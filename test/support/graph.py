@@ -65,8 +65,8 @@ class Client:
         self.statuses: list[DiagnosticStatus] = []
         self.health: dict[str, DiagnosticStatus] = {}
         self._seconds = itertools.count(1000)
-        kind = CompressedImage if compressed else Image
-        self._image = self.node.create_publisher(kind, image_topic, image_qos or 1)
+        self._camera = (CompressedImage if compressed else Image, image_topic, image_qos or 1)
+        self._image = self.node.create_publisher(*self._camera)
         self._reliable = image_qos is None
         self._paused, self.sent = False, 0
         self._init_box = self.node.create_publisher(Detection2D, f'{node_name}/init_box', 1)
@@ -143,6 +143,15 @@ class Client:
     def answer_to(self, message: Any) -> Optional[Detection2DArray]:
         """Return the array with this frame's header, if it has come."""
         return next((a for a in self.arrays if a.header == message.header), None)
+
+    def unplug(self) -> None:
+        """End the camera; its topic has no publisher then."""
+        self.node.destroy_publisher(self._image)
+
+    def plug_in(self) -> None:
+        """Begin a camera anew, on the same topic, and wait until it is heard."""
+        self._image = self.node.create_publisher(*self._camera)
+        self.wait_for_matches()
 
     # -- operator -----------------------------------------------------------------------------
 
