@@ -20,6 +20,7 @@ PERIOD = 150        # frames until the schedule begins again
 HIDE_AT = 25        # frame of each period at which the target vanishes
 HIDDEN_FOR = 30     # frames
 JUMP_AT = 115       # frame of each period at which the view jumps; the next jump leads back
+LATER = 20          # frames by which each repeat has all that later
 FAR = (4.0, 3.0, 2.0, 1.5)     # lengths of a jump in sides of the target, the first that fits
 MARGIN = 0.15       # of the target's sides that its cover reaches beyond it
 
@@ -42,25 +43,34 @@ class Event:
     end: int
 
 
-def events_of(length: int) -> list[Event]:
-    """All that happens in a sequence of so many frames."""
+def events_of(length: int, repeat: int = 0) -> list[Event]:
+    """
+    All that happens in a sequence of so many frames, in order of time.
+
+    :param repeat: how often it was played before: each time all happens at other moments.
+    """
+    hide, jump = ((at + LATER * repeat) % PERIOD for at in (HIDE_AT, JUMP_AT))
     found = []
     for period in range(0, length, PERIOD):
-        found += [Event('hidden', period + HIDE_AT, period + HIDE_AT + HIDDEN_FOR),
-                  Event('jump', period + JUMP_AT, period + JUMP_AT)]
-    return [event for event in found if event.start < length]
+        found += [Event('hidden', period + hide, period + hide + HIDDEN_FOR),
+                  Event('jump', period + jump, period + jump)]
+    return sorted((event for event in found if event.start < length),
+                  key=lambda event: event.start)
 
 
-def disturbed(images: Iterable[np.ndarray], truth: np.ndarray) -> Iterator[Disturbed]:
+def disturbed(images: Iterable[np.ndarray], truth: np.ndarray, repeat: int = 0
+              ) -> Iterator[Disturbed]:
     """
     Draw the events into a sequence.
 
     :param images: (height, width, 3) uint8 each.
     :param truth: (n, 4) xywh in pixels, nan where the target is absent.
+    :param repeat: see ``events_of``.
     """
     offset = np.zeros(2)
-    jumps = {event.start for event in events_of(len(truth)) if event.kind == 'jump'}
-    hidden = {frame for event in events_of(len(truth)) if event.kind == 'hidden'
+    events = events_of(len(truth), repeat)
+    jumps = {event.start for event in events if event.kind == 'jump'}
+    hidden = {frame for event in events if event.kind == 'hidden'
               for frame in range(event.start, event.end)}
     for number, (image, box) in enumerate(zip(images, truth)):
         known = bool(np.isfinite(box).all())

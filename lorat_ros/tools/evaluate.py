@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Optional
 
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from lorat_ros.boxes import BoxError
 from lorat_ros.engines.session import ENGINE_NAMES, EngineError, PRECISION_NAMES
 from lorat_ros.models.bundle import BundleError
-from lorat_ros.tools.evaluate_disturb import figures_of, run_disturbed
+from lorat_ros.tools.evaluate_disturb import figures_of, REPEATS, run_disturbed
 from lorat_ros.tools.evaluate_disturb import text_of as disturb_text
 from lorat_ros.tools.evaluate_figures import ABSENT
 from lorat_ros.tools.evaluate_plots import can_plot, MISSING, write_plots
@@ -61,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'again the life of a target is')
     parser.add_argument('--reacquire', default='off', choices=('off', 'search'), help='with '
                         "--disturb: as the node's parameter (default: %(default)s)")
+    parser.add_argument('--repeats', type=int, default=REPEATS, metavar='N', help='with '
+                        '--disturb: play every sequence so often, each time with all that '
+                        'happens at other moments (default: %(default)s)')
     parser.add_argument('--worst', type=int, default=5, metavar='N', help='of how many sequences '
                         'there are sheets for every model (default: %(default)s)')
 
@@ -98,6 +102,8 @@ def _check(args: argparse.Namespace) -> None:
     """What would be a pity to hear of after hours."""
     if args.reuse and not args.results:
         raise FramesError('--reuse needs --results FOLDER: that is where the boxes lie')
+    if args.repeats < 1:
+        raise FramesError(f'--repeats {args.repeats}, expected 1 or more')
     if args.disturb and (args.boxes or args.results or args.output):
         raise FramesError('--disturb runs models live and keeps nothing but --json: leave out '
                           '--boxes, --results and --output')
@@ -116,13 +122,15 @@ def _disturb(args: argparse.Namespace, clips: Sequence[Clip], complaints: Sequen
     for model in args.model or [None]:
         tracker = load_tracker(model, args.engine, args.threads, args.precision)
         name = tracker.bundle.name
-        with tqdm(total=sum(map(len, clips)), desc=name, unit='frame', disable=None) as bar:
-            lives = run_disturbed(tracker, clips, args.reacquire, bar.update)
+        with tqdm(total=args.repeats * sum(map(len, clips)), desc=name, unit='frame',
+                  disable=None) as bar:
+            lives = run_disturbed(tracker, clips, args.reacquire, args.repeats, bar.update)
         tracker.close()
         names = [clip.name for clip in clips]
         print(disturb_text(names, lives, f'{name}, reacquire {args.reacquire}'))
-        report.append({'model': name, 'reacquire': args.reacquire, 'all': figures_of(lives),
-                       'sequences': {n: figures_of([life]) for n, life in zip(names, lives)}})
+        report.append({'model': name, 'reacquire': args.reacquire, 'repeats': args.repeats,
+                       'all': figures_of(chain.from_iterable(lives)),
+                       'sequences': {n: figures_of(each) for n, each in zip(names, lives)}})
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')
     for line in complaints:

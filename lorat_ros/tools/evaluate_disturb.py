@@ -7,6 +7,7 @@ and the node's defaults, frame by frame, at 30 frames per second.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
@@ -25,6 +26,8 @@ WRONG = 0.1             # a published box with less overlap is of something else
 RIGHT = 0.5             # one with more is of the target
 REPORT_IN = round(0.5 * FPS)      # frames
 RETURN_IN = round(2.0 * FPS)
+REPEATS = 4             # how often a sequence is played, each time with events at other moments
+NORMAL_95 = 1.96        # standard deviations: so far to either side lie 95 % of what is normal
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,15 @@ class Tally:
                        for field in fields(self)))
 
 
-def live(target: Target, clip: Clip, progress: Callable[[], object]) -> Life:
+def live(target: Target, clip: Clip, repeat: int, progress: Callable[[], object]) -> Life:
     """
     Let a target live through a sequence with everything that happens to it.
 
+    :param repeat: see ``disturb.events_of``.
     :param progress: called after every frame.
     """
     rows = []
-    for number, frame in enumerate(disturbed(clip.frames(), clip.truth)):
+    for number, frame in enumerate(disturbed(clip.frames(), clip.truth, repeat)):
         step = target.step(frame.image, 1 / FPS) if number else \
             target.start(frame.image, clip.init_box)
         published, said = (0.0 if box is None else float(iou_xywh(np.array(box), frame.truth))
@@ -82,7 +86,7 @@ def live(target: Target, clip: Clip, progress: Callable[[], object]) -> Life:
         progress()
     tracking, overlap, raw, score, visible, known, elsewhere = np.array(rows, float).T
     return Life(tracking > 0, overlap, raw, score, visible > 0, known > 0, int(elsewhere.any()),
-                tuple(events_of(len(rows))))
+                tuple(events_of(len(rows), repeat)))
 
 
 def tally_of(life: Life) -> Tally:
@@ -136,14 +140,14 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2])]
 
 
-def run_disturbed(tracker: Tracker, clips: Sequence[Clip], reacquire: str,
-                  progress: Callable[[], object] = lambda: None) -> list[Life]:
-    """Let the model follow the target of every clip, with the node's defaults."""
+def run_disturbed(tracker: Tracker, clips: Sequence[Clip], reacquire: str, repeats: int = 1,
+                  progress: Callable[[], object] = lambda: None) -> list[list[Life]]:
+    """Let the model follow the target of every clip so often, with the node's defaults."""
     bundle, lives = tracker.bundle, []
     for clip in clips:
-        status = TargetStatus(bundle.score_lost, bundle.score_recover, COAST_SECONDS,
-                              bundle.return_frames)
-        lives.append(live(Target(tracker, status, reacquire), clip, progress))
+        lives.append([live(Target(tracker, TargetStatus(
+            bundle.score_lost, bundle.score_recover, COAST_SECONDS, bundle.return_frames),
+            reacquire), clip, repeat, progress) for repeat in range(repeats)])
     return lives
 
 
@@ -165,25 +169,46 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else float('nan')
 
 
-#: Key of the share and of its count, what it is, and the goal.
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """
+    Where a share really lies, 95 % sure, by so many events: Wilson's interval (JASA, 1927).
+
+    It takes the events for independent of each other; those of one sequence are so in part only.
+    """
+    if not count:
+        return 0.0, 1.0
+    spread = NORMAL_95 ** 2 / count
+    middle = (share + spread / 2) / (1 + spread)
+    reach = math.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
+
+
+#: Key of the share and of its count, what it is, the goal, and whether each one counted is an
+#: event of its own; frames are not, the next one is mostly like the last.
 TABLE = (
-    ('wrong', 'frames', 'frames with a wrong box published as tracking', 'under 2 %'),
-    ('reported', 'losses', 'losses reported within 0.5 s', 'over 95 %'),
-    ('back', 'absences', 'targets tracked within 2 s of coming back', 'over 80 %'),
-    ('kept', 'good', 'frames with overlap > 0.5 published as tracking', 'over 95 %'),
+    ('wrong', 'frames', 'frames with a wrong box published as tracking', 'under 2 %', False),
+    ('reported', 'losses', 'losses reported within 0.5 s', 'over 95 %', True),
+    ('back', 'absences', 'targets tracked within 2 s of coming back', 'over 80 %', True),
+    ('kept', 'good', 'frames with overlap > 0.5 published as tracking', 'over 95 %', False),
 )
 
 
-def text_of(names: Sequence[str], lives: Sequence[Life], label: str) -> str:
-    """Return the table, and a line for every sequence."""
-    total = figures_of(lives)
-    lines = [f'{label}: {len(lives)} sequences, targets hidden and views that jump', '']
-    lines += [f'  {what:<50} {100 * total[share]:6.1f} %  of {int(total[count]):6d}   {goal}'
-              for share, count, what, goal in TABLE]
+def text_of(names: Sequence[str], lives: Sequence[Sequence[Life]], label: str) -> str:
+    """Return the table, and a line for every sequence, of all its lives."""
+    everything = [life for several in lives for life in several]
+    total, repeats = figures_of(everything), len(everything) // max(len(lives), 1)
+    lines = [f'{label}: {len(lives)} sequences, targets hidden and views that jump; each '
+             f'played {repeats} x',
+             '']
+    for share, count, what, goal, is_event in TABLE:
+        low, high = wilson(total[share], int(total[count]))
+        within = f'{100 * low:.0f} .. {100 * high:.0f} %' if is_event else ''
+        lines.append(f'  {what:<50} {100 * total[share]:6.1f} %  of {int(total[count]):6d}   '
+                     f'{goal:<10} {within}'.rstrip())
     lines += ['', f'  area under the ROC curve, score against overlap > 0.5: '
               f'{total["roc_area"]:.3f}', '',
               f'  {"sequence":<24} {"wrong":>7} {"reported":>9} {"back":>7} {"kept":>7}']
-    for name, one in zip(names, map(lambda life: figures_of([life]), lives)):
+    for name, one in zip(names, map(figures_of, lives)):
         shares = (one[key] for key in ('wrong', 'reported', 'back', 'kept'))
         lines.append(f'  {name:<24} ' + ' '.join(
             f'{"-" if share != share else f"{100 * share:.1f}":>{width}}'

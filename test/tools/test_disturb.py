@@ -82,3 +82,16 @@ def test_events_begin_within_the_sequence(length: int) -> None:
     assert all(event.start < length for event in events)
     assert events_of(PERIOD) == [Event('hidden', HIDE_AT, HIDE_AT + HIDDEN_FOR),
                                  Event('jump', JUMP_AT, JUMP_AT)]
+
+
+@given(st.integers(0, 30), st.integers(0, 1000))
+def test_a_repeat_has_the_same_events_at_other_moments(repeat: int, length: int) -> None:
+    events = events_of(length, repeat)
+    assert [event.start for event in events] == sorted(event.start for event in events)
+    assert all(0 < event.start < length for event in events)
+    period = [event.kind for event in events_of(PERIOD, repeat)]
+    assert sorted(period) == ['hidden', 'jump']
+    frames = [frame for event in events for frame in range(event.start, event.end + 1)]
+    assert len(frames) == len(set(frames))      # the view does not jump while it is hidden
+    if repeat % 15:     # 15 times 20 frames are two whole periods
+        assert not set(events) & set(events_of(length))

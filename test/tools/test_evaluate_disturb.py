@@ -12,7 +12,7 @@ import pytest
 from lorat_ros.tools import cli
 from lorat_ros.tools.disturb import Event, HIDDEN_FOR, HIDE_AT
 from lorat_ros.tools.evaluate_disturb import (figures_of, Life, REPORT_IN, RETURN_IN, Tally,
-                                              tally_of, text_of)
+                                              tally_of, text_of, wilson)
 from support.sequences import write_sequence
 
 N = 200
@@ -74,9 +74,25 @@ def test_shares_and_their_table() -> None:
     assert figures['wrong'] == pytest.approx(30 / 398) and figures['reported'] == 0.5
     assert (figures['back'], figures['kept']) == (1.0, 1.0)
     assert math.isnan(figures_of([life(events=())])['back'])
-    text = text_of(['one', 'two'], lives, 'some model')
+    text = text_of(['one', 'two'], [[one] for one in lives], 'some model')
     assert 'losses reported within 0.5 s                         50.0 %  of      2' in text
+    assert 'over 95 %  9 .. 91 %' in text and 'over 80 %  34 .. 100 %' in text
     assert [line.split()[0] for line in text.splitlines()[-2:]] == ['one', 'two']
+
+
+def test_the_line_of_a_sequence_is_of_all_its_lives() -> None:
+    lives = [[life((30, 60)), life(), life(), life()], [life()] * 4]
+    text = text_of(['one', 'two'], lives, 'some model')
+    assert text.splitlines()[0].endswith('each played 4 x')
+    assert text.splitlines()[-2].split() == ['one', '3.8', '75.0', '100.0', '100.0']
+    assert 'losses reported within 0.5 s                         87.5 %  of      8' in text
+
+
+@pytest.mark.parametrize(('share', 'count', 'expected'), [
+    (0.5, 10, (0.237, 0.763)), (1.0, 20, (0.839, 1.0)), (0.0, 20, (0.0, 0.161)),
+    (math.nan, 0, (0.0, 1.0))])     # the first three: tables of Wilson's interval
+def test_how_sure_a_share_is(share: float, count: int, expected: tuple) -> None:
+    assert wilson(share, count) == pytest.approx(expected, abs=5e-4)
 
 
 def test_the_command_lives_through_drawn_sequences(tmp_path: Path,
@@ -88,8 +104,13 @@ def test_the_command_lives_through_drawn_sequences(tmp_path: Path,
     assert cli.main(arguments) == 0
     assert 'frames with a wrong box published as tracking' in capsys.readouterr().out
     [report] = json.loads(out.read_text())
-    assert report['reacquire'] == 'off'
-    assert report['all']['frames'] == HIDE_AT + HIDDEN_FOR // 2 - 1
+    assert (report['reacquire'], report['repeats']) == ('off', 4)
+    assert report['all']['frames'] == 4 * (HIDE_AT + HIDDEN_FOR // 2 - 1)
     assert set(report['sequences']) == {'disc'}
+    assert cli.main([*arguments, '--repeats', '1']) == 0
+    assert json.loads(out.read_text())[0]['all']['frames'] == HIDE_AT + HIDDEN_FOR // 2 - 1
+    capsys.readouterr()
+    assert cli.main([*arguments, '--repeats', '0']) == 2
+    assert '--repeats 0, expected 1 or more' in capsys.readouterr().err
     assert cli.main([*arguments, '--output', str(tmp_path / 'x')]) == 2
     assert 'leave out --boxes, --results and --output' in capsys.readouterr().err
