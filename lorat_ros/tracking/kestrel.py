@@ -15,7 +15,7 @@ from lorat_ros.engines.session import Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crops import (crop_recipe, CropPlan, mean_colour, plan_crop, sample_crop,
                                       window_side)
-from lorat_ros.tracking.evidence import Evidence, Pieces, Weights
+from lorat_ros.tracking.evidence import Evidence, Pieces, SURE, Weights
 from lorat_ros.tracking.family import Answer, CropSizes, reading
 from lorat_ros.tracking.rivals import distance_in_boxes, NEAR, Peak, peaks_of, Rivals
 from lorat_ros.tracking.sampler import CropRule, HOST, Sampler
@@ -27,7 +27,6 @@ USUAL_RATE = 0.08   # of the usual size, a frame
 PATIENCE = 5        # unsure frames in a row that are but a bad moment
 FORGET_PLACE = 10   # frames after which the last place counts half
 FAINT = 0.05        # score from which something looks a little like the target
-SURE = 0.5          # score from which what it sees beside the target is not the target
 RIVAL_PATIENCE = 25  # frames without the target; then one of its rivals may have been it
 SMALLEST = 4.0      # pixels; below, nothing can be told from the background
 
@@ -98,8 +97,9 @@ class KestrelFamily:
         self._image_wh = (0, 0)
         self._plan: CropPlan | None = None
         self._rivals = Rivals()
-        self._evidence: Evidence | None = None
-        #: What spoke for the last answer; None where the bundle weighs no evidence.
+        #: Who decides what is believed of an answer; nobody where the bundle weighs no evidence.
+        self.evidence: Evidence | None = None
+        #: What spoke for the last answer.
         self.pieces: Pieces | None = None
         self._unsure = 0                      # frames in a row with a hopeless score
         self._usual_wh = np.zeros(2)          # size over the last frames that were sure
@@ -111,7 +111,7 @@ class KestrelFamily:
         size = self._sizes.template
         plan = self._plan_around(image, self._sizes.template_factor, size)
         mask = cover_of_cells(plan.to_crop(box), size // STRIDE, size)
-        self._evidence = Evidence(mask) if self._weights else None
+        self.evidence = Evidence(mask) if self._weights else None
         return {'image': self._sampler.cut(image, plan, CROPS), 'mask': mask[None]}
 
     def remember(self, outputs: Mapping[str, Value]) -> None:
@@ -154,6 +154,7 @@ class KestrelFamily:
         x = float(boxes[0, row, column] + boxes[2, row, column]) * size / 2 - box_w / 2
         y = float(boxes[1, row, column] + boxes[3, row, column]) * size / 2 - box_h / 2
         found = self._sane(self._plan.to_image((x, y, box_w, box_h)))
+        # Sure of it: then what it sees beside the target is not the target.
         self._rivals.follow([peak.box for peak in peaks], found, best >= SURE)
         self._move_on(found, best)
         return self._answered(found, best, outputs)
@@ -163,21 +164,19 @@ class KestrelFamily:
         other = copy.copy(self)
         other._box, other._unsure = box, PATIENCE
         other._usual_wh, other._rivals = self._usual_wh.copy(), copy.deepcopy(self._rivals)
-        other._evidence = self._evidence and self._evidence.branch()
+        other.evidence = self.evidence and self.evidence.branch()
         return other
 
     def _answered(self, box: Box, score: float, outputs: Mapping[str, np.ndarray]) -> Answer:
         """Say where it is; how sure that is, all evidence says. How to go on, the peak does."""
         reported = self._reported(box)
-        if self._evidence is None:
+        if self.evidence is None:
             return Answer(reported, score, self._plan.window)
         size = self._sizes.search
         inside = self._plan.to_crop(reported)
         cover = cover_of_cells(inside, size // STRIDE, size)
-        self.pieces = self._evidence.gather(outputs, cover, tuple(v / size for v in inside), score)
-        belief = self.pieces.belief(self._weights)
-        if self._evidence.is_blank or min(score, belief) >= SURE:
-            self._evidence.learn()
+        self.pieces, belief = self.evidence.weigh(
+            outputs, cover, tuple(v / size for v in inside), score, self._weights)
         return Answer(reported, belief, self._plan.window)
 
     def _peak(self, cell: tuple[int, int], score: np.ndarray, boxes: np.ndarray) -> Peak:

@@ -5,23 +5,26 @@ Learn how the evidence for a box is weighed; see ``lorat_ros.tracking.evidence``
 
 ::
 
-    python -m lorat_ros.training.evidence BUNDLE --data POOL … [--write]
+    python -m lorat_ros.training.evidence BUNDLE --data POOL … [--cache FOLDER] [--write]
 
 Every labelled clip is followed as it is, under camera faults and backward, while the target is
 hidden twice and the view jumps. Frames in which the box is right and frames in which it is of
-something else are told apart by a logistic regression on four numbers. What the tracker remembers
-depends on what it believes, so a bundle without evidence is followed twice: with the network's
-word, then with what was learnt; one that has some begins with that. It prints how well that works
-on clips that a fit did not see.
+something else are told apart by a logistic regression. Where the network looks does not depend on
+what is believed, so it looks once, and its answers are kept; what is remembered of a target does,
+so they are weighed twice: with the weights that there are, or the network's word alone, and then
+with what was learnt. It prints how well that works on clips that a fit did not see.
 """
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
@@ -32,9 +35,9 @@ from lorat_ros.boxes import Box, iou_xywh, roc_area
 from lorat_ros.engines.session import open_session, Session
 from lorat_ros.models.bundle import Bundle, write_manifest
 from lorat_ros.models.catalog import find_bundle
-from lorat_ros.tracking.evidence import Weights
+from lorat_ros.tracking.evidence import Evidence, Pieces, PIECES, Weights
 from lorat_ros.tracking.kestrel import KestrelFamily
-from lorat_ros.training.closed_loop import FAULTS
+from lorat_ros.training.closed_loop import Fault, FAULTS
 from lorat_ros.training.items import Item
 from lorat_ros.training.pool import read_pool
 from lorat_ros.training.scenes import cover
@@ -44,11 +47,15 @@ JUMP, FAR = 0.55, 3.0                  # of a clip, and by how many sides of the
 RIGHT, WRONG = 0.5, 0.1                # overlaps; what lies between teaches nothing
 SPREAD = 1e-3                          # of the regression: how much large weights cost
 KEPT = 0.96                            # of the right frames, where wrong ones are counted
+ROUNDS = 2                             # of weighing: what is believed decides what is remembered
 NETWORK_ALONE = Weights(peak=1.0, match=0.0, memory=0.0, agreement=0.0, bias=0.0)
+#: Outputs of the graph, and how they are kept: with half the digits what is large, 45 kB a frame.
+KEPT_AS: Mapping[str, type] = MappingProxyType({
+    'score': np.float32, 'boxes': np.float32, 'similarity': np.float16, 'features': np.float16})
 
 
 class Frames(NamedTuple):
-    """Frames that teach: evidence (n, 4), whether the box was right (n,), the clip (n,)."""
+    """Frames that teach: evidence (n, k), whether the box was right (n,), the clip (n,)."""
 
     pieces: np.ndarray
     right: np.ndarray
@@ -72,42 +79,106 @@ def disturbed(clip: Sequence[Item]) -> Iterator[tuple[np.ndarray, Box, bool]]:
         yield image, (x + shift, y, w, h), inside and not hidden
 
 
-def follow(family: KestrelFamily, session: Session, clip: Sequence[Item], fault: str
-           ) -> tuple[np.ndarray, np.ndarray]:
-    """Evidence (n, 4) and overlap (n,) of the frames after the first."""
-    pieces: list[tuple[float, ...]] = []
-    overlaps: list[float] = []
-    rng = np.random.default_rng(0)
+def as_it_is(clip: Sequence[Item]) -> Sequence[Item]:
+    """Leave a clip alone."""
+    return clip
+
+
+#: How a clip is followed: a fault of the camera, and what is made of the clip before.
+WAYS: Mapping[str, tuple[Fault, Callable[[Sequence[Item]], Sequence[Item]]]] = MappingProxyType({
+    **{name: (fault, as_it_is) for name, fault in FAULTS.items()},
+    'every_third': (FAULTS['plain'], lambda clip: clip[::3]),
+    'backward': (FAULTS['plain'], lambda clip: clip[::-1])})
+
+
+class Witness(Evidence):
+    """Writes down all that evidence is made of."""
+
+    def __init__(self, mask: np.ndarray) -> None:
+        super().__init__(mask)
+        self.mask = mask
+        self.heard: list[dict[str, np.ndarray]] = []
+
+    def weigh(self, outputs: Mapping[str, np.ndarray], cover: np.ndarray, box: Box, score: float,
+              weights: Weights) -> tuple[Pieces, float]:
+        """As evidence does."""
+        if not set(KEPT_AS) <= set(outputs):
+            raise ValueError(f'the graph "search" answers {", ".join(outputs)}, evidence is made '
+                             f'of {", ".join(KEPT_AS)}: export the bundle anew')
+        kept = {name: outputs[name][0].astype(kind) for name, kind in KEPT_AS.items()}
+        self.heard.append({**kept, 'cover': cover, 'box': np.array(box), 'net': np.array(score)})
+        return super().weigh(outputs, cover, box, score, weights)
+
+    def account(self) -> dict[str, np.ndarray]:
+        """Return ``mask`` (g, g), and of the n frames what is in ``heard``, (n, …) each."""
+        return {'mask': self.mask, **{name: np.stack([frame[name] for frame in self.heard])
+                                      for name in self.heard[0]}}
+
+
+def watch(bundle: Bundle, session: Session, clip: Sequence[Item], fault: Fault
+          ) -> dict[str, np.ndarray]:
+    """Follow a clip; returns a witness's account, and the ``overlap`` (n,) of these frames."""
+    family, rng, overlaps = KestrelFamily(bundle), np.random.default_rng(0), []
     for number, (image, truth, shows) in enumerate(disturbed(clip)):
-        image = FAULTS[fault](image, rng)
+        image = fault(image, rng)
         if number == 0:
-            family.remember(session.run('template', family.start(image, truth)))
+            inputs = family.start(image, truth)
+            family.remember(session.run('template', inputs))
+            family.evidence = witness = Witness(np.asarray(inputs['mask'])[0])
             continue
         answer = family.answer(session.run('search', family.look(image)))
-        if family.pieces is None:
-            raise ValueError('this bundle gathers no evidence: give it weights first')
-        pieces.append(astuple(family.pieces))
-        overlap = float(iou_xywh(np.array(answer.box), np.array(truth)))
-        overlaps.append(overlap if shows else 0.0)
-    return np.array(pieces), np.array(overlaps)
+        overlaps.append(float(iou_xywh(np.array(answer.box), np.array(truth))) if shows else 0.0)
+    return {**witness.account(), 'overlap': np.array(overlaps)}
+
+
+def weighed(account: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:
+    """Pieces of evidence (n, k) of an account, if this is how they are weighed."""
+    evidence, found = Evidence(account['mask']), []
+    for number, box in enumerate(account['box']):
+        outputs = {name: account[name][number][None].astype(np.float32) for name in KEPT_AS}
+        pieces, _ = evidence.weigh(outputs, account['cover'][number], tuple(box.tolist()),
+                                   float(account['net'][number]), weights)
+        found.append(astuple(pieces))
+    return np.array(found)
+
+
+def watch_all(bundle: Bundle, session: Session, clips: Mapping[str, Sequence[Item]], cache: Path
+              ) -> dict[str, list[Path]]:
+    """Follow all clips in all ways; returns the accounts of each, new or found in the cache."""
+    made_by = json.dumps([bundle.manifest[key] for key in ('graphs', 'sizes', 'postprocessing')])
+    folder = cache / hashlib.sha256(made_by.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    # Its weights play no part in where it looks, but without any it gathers no evidence.
+    bundle = weighed_by(bundle, NETWORK_ALONE)
+    found: dict[str, list[Path]] = {}
+    for clip, items in tqdm(clips.items(), 'following', unit='clip'):
+        found[clip] = [folder / f'{clip}-{way}.npz' for way in WAYS]
+        for file, (fault, made_of) in zip(found[clip], WAYS.values()):
+            if not file.exists():
+                unfinished = file.with_suffix('.part')
+                with unfinished.open('wb') as out:
+                    np.savez(out, **watch(bundle, session, made_of(items), fault))
+                unfinished.rename(file)
+    return found
+
+
+def collect(accounts: Mapping[str, Sequence[Path]], weights: Weights) -> Frames:
+    """Weigh all accounts; frames in which the box is half right teach nothing."""
+    found = []
+    for clip, files in tqdm(accounts.items(), 'weighing', unit='clip'):
+        for file in files:
+            with np.load(file) as account:
+                told = dict(account)
+            pieces, overlap = weighed(told, weights), told['overlap']
+            clear = (overlap > RIGHT) | (overlap < WRONG)
+            found.append(Frames(pieces[clear], overlap[clear] > RIGHT,
+                                np.full(int(clear.sum()), clip)))
+    return Frames(*(np.concatenate(part) for part in zip(*found)))
 
 
 def weighed_by(bundle: Bundle, weights: Weights) -> Bundle:
     """Make the same bundle with other weights of the evidence."""
     return replace(bundle, manifest={**bundle.manifest, 'evidence': asdict(weights)})
-
-
-def collect(bundle: Bundle, session: Session, clips: Mapping[str, Sequence[Item]]) -> Frames:
-    """Follow all clips in all ways."""
-    found = []
-    for name, clip in tqdm(clips.items(), 'following', unit='clip'):
-        ways = [(clip[::3] if fault == 'every_third' else clip, fault) for fault in FAULTS]
-        for items, fault in [*ways, (clip[::-1], 'plain')]:
-            pieces, overlap = follow(KestrelFamily(bundle), session, items, fault)
-            clear = (overlap > RIGHT) | (overlap < WRONG)
-            found.append(Frames(pieces[clear], overlap[clear] > RIGHT,
-                                np.full(int(clear.sum()), name)))
-    return Frames(*(np.concatenate(part) for part in zip(*found)))
 
 
 def shares(frames: Frames) -> np.ndarray:
@@ -137,13 +208,12 @@ def fit(frames: Frames) -> Weights:
         if np.abs(step).max() < 1e-8:
             break
     scale = found[:-1] / spread
-    peak, match, memory, agreement = scale.tolist()
-    return Weights(peak, match, memory, agreement, float(found[-1] - scale @ middle))
+    return Weights(**dict(zip(PIECES, scale.tolist())), bias=float(found[-1] - scale @ middle))
 
 
 def believed(frames: Frames, weights: Weights) -> np.ndarray:
     """Weigh the evidence of all frames: (n,) logits of belief."""
-    return frames.pieces @ np.array(astuple(weights)[:-1]) + weights.bias
+    return frames.pieces @ [getattr(weights, name) for name in PIECES] + weights.bias
 
 
 def unseen(frames: Frames) -> np.ndarray:
@@ -175,6 +245,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('model', help='name or folder of a Kestrel bundle')
     parser.add_argument('--data', type=Path, nargs='+', required=True, metavar='POOL',
                         help='training pools with labelled clips')
+    parser.add_argument('--cache', type=Path, metavar='FOLDER', help='keep what the network said '
+                        'here, 45 kB a frame, and do not ask it again about a clip of this name '
+                        '(default: a folder that is gone afterwards)')
     parser.add_argument('--write', action='store_true', help="into the bundle's model.json")
     args = parser.parse_args(arguments)
     cv2.setNumThreads(1)
@@ -183,11 +256,12 @@ def main(arguments: list[str] | None = None) -> int:
     if not clips:
         parser.error(f'no labelled clips in {", ".join(pools)}: expected clips/NAME/boxes.csv')
     bundle = find_bundle(args.model)
-    session, known = open_session(bundle), Weights.of(bundle.manifest)
-    weights = known or NETWORK_ALONE
-    for _ in range(1 if known else 2):
-        frames = collect(weighed_by(bundle, weights), session, clips)
-        weights = fit(frames)
+    weights = Weights.of(bundle.manifest) or NETWORK_ALONE
+    with tempfile.TemporaryDirectory() as gone:
+        accounts = watch_all(bundle, open_session(bundle), clips, args.cache or Path(gone))
+        for _ in range(ROUNDS):
+            frames = collect(accounts, weights)
+            weights = fit(frames)
     print(report(frames, {name: list(pool) for name, pool in pools.items()}))
     rounded = {name: round(value, 3) for name, value in asdict(weights).items()}
     print(json.dumps({'evidence': rounded}, indent=2))

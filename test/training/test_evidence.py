@@ -5,28 +5,33 @@ from __future__ import annotations
 
 import json
 from dataclasses import astuple
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from lorat_ros.engines.session import open_session
+from lorat_ros.models.catalog import find_bundle
+from lorat_ros.tracking.evidence import PIECES, Weights
 from lorat_ros.training import evidence
 from lorat_ros.training.evidence import believed, fit, Frames, main, unseen
+from lorat_ros.training.pool import read_pool
 
 
 def frames_told_apart_by(column: int, count: int = 200) -> Frames:
     """Frames of four clips; one kind of evidence tells right from wrong, the others nothing."""
     rng = np.random.default_rng(0)
     right = rng.random(count) < 0.5
-    pieces = rng.normal(0, 1, (count, 4))
+    pieces = rng.normal(0, 1, (count, len(PIECES)))
     pieces[:, column] += 2.5 * right
     return Frames(pieces, right, np.array([f'clip{k % 4}' for k in range(count)]))
 
 
-@pytest.mark.parametrize('column', range(4))
+@pytest.mark.parametrize('column', range(len(PIECES)))
 def test_what_tells_right_from_wrong_gets_the_weight(column):
     frames = frames_told_apart_by(column)
-    weights = np.array(astuple(fit(frames))[:4])
+    weights = np.array([getattr(fit(frames), name) for name in PIECES])
     assert weights.argmax() == column and weights[column] > 3 * np.abs(np.delete(weights, column)
                                                                        ).max()
     correct = (believed(frames, fit(frames)) > 0) == frames.right
@@ -42,12 +47,14 @@ def test_a_long_clip_does_not_outweigh_the_others():
     assert share[-1] < share[10]
 
 
-def test_the_command_prints_weights_of_a_pool(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    """Two clips of a square that moves on over a scene."""
     rng = np.random.default_rng(1)
     scene = cv2.GaussianBlur(rng.integers(0, 255, (160, 240, 3), np.uint8), (0, 0), 2)
     target = rng.integers(0, 255, (24, 24, 3), np.uint8)
     for clip in ('one', 'two'):
-        folder = tmp_path / 'clips' / clip
+        folder = tmp_path / 'pool' / 'clips' / clip
         folder.mkdir(parents=True)
         boxes = []
         for number in range(10):
@@ -56,9 +63,43 @@ def test_the_command_prints_weights_of_a_pool(tmp_path, capsys, monkeypatch):
             cv2.imwrite(str(folder / f'{number:05d}.jpg'), image)
             boxes.append(f'{x},70,24,24')
         (folder / 'boxes.csv').write_text('\n'.join(boxes) + '\n')
-    monkeypatch.setattr(evidence, 'FAULTS', {'plain': evidence.FAULTS['plain']})
-    assert main(['kestrel-s', '--data', str(tmp_path)]) == 0
+    return tmp_path / 'pool'
+
+
+def test_the_command_prints_weights_of_a_pool(pool, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(evidence, 'WAYS', {'plain': evidence.WAYS['plain']})
+    arguments = ['kestrel-s', '--data', str(pool), '--cache', str(tmp_path / 'kept')]
+    assert main(arguments) == 0
     said = capsys.readouterr().out
     found = json.loads(said[said.index('{'):])['evidence']
-    assert set(found) == {'peak', 'match', 'memory', 'agreement', 'bias'}
+    assert set(found) == {*PIECES, 'bias'}
     assert 'evidence  ROC' in said
+    kept = sorted(file.name for file in tmp_path.glob('kept/*/*'))
+    assert kept == ['one-plain.npz', 'two-plain.npz']
+    # What was kept is not asked for again, and says the same.
+    monkeypatch.setattr(evidence, 'watch', None)
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == said
+
+
+def test_an_account_is_weighed_as_the_tracker_weighs_it(pool, monkeypatch):
+    bundle, told = find_bundle(), []
+    clip = read_pool(pool).clips['one']
+    session = open_session(bundle)
+
+    class Told(evidence.Witness):
+        def weigh(self, *args) -> tuple:
+            told.append(super().weigh(*args)[0])
+            return told[-1], 0.0
+    monkeypatch.setattr(evidence, 'Witness', Told)
+    account = evidence.watch(bundle, session, clip, evidence.FAULTS['plain'])
+    again = evidence.weighed(account, Weights.of(bundle.manifest))
+    assert again == pytest.approx(np.array([astuple(pieces) for pieces in told]), abs=2e-2)
+    assert len(account['overlap']) == len(again) == len(clip) - 1
+
+
+def test_a_graph_that_answers_too_little_is_refused():
+    witness = evidence.Witness(np.ones((5, 5), np.float32))
+    with pytest.raises(ValueError, match='answers score, boxes, evidence is made of'):
+        witness.weigh({'score': np.zeros(1), 'boxes': np.zeros(1)}, np.zeros((10, 10)),
+                      (0, 0, 1, 1), 0.5, evidence.NETWORK_ALONE)
