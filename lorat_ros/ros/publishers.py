@@ -42,14 +42,19 @@ class DetectionPublishers:
     def publish(self, header: Header, step: TargetStep, class_id: str) -> None:
         """Publish what one frame said; the header is that of the frame, unchanged.
 
-        Where a coasting target should be has a topic of its own: nobody takes it for measured.
+        Where a coasting target should be has a topic of its own: nobody takes it for measured. A
+        topic that nobody hears costs nothing.
         """
+        one, every, prediction = (publisher.get_subscription_count() > 0 for publisher in
+                                  (self._one, self._all, self._prediction))
         detection = None
-        if step.box is not None:
+        if step.box is not None and (one or every):
             detection = detection_message(header, step.box, step.score, step.target_id, class_id)
+        if detection is not None and one:
             self._one.publish(detection)
-        self._all.publish(detections_message(header, detection))
-        if step.prediction is not None:
+        if every:
+            self._all.publish(detections_message(header, detection))
+        if step.prediction is not None and prediction:
             self._prediction.publish(detection_message(
                 header, step.prediction, step.score, step.target_id, class_id))
 

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lorat_ros.ros.publishers import StatusPublisher, StatusReport
+from lorat_ros.ros.messages import box_of
+from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, StatusReport
 from lorat_ros.target.status import TargetState
+from lorat_ros.target.target import TargetStep
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Header
 from support.graph import value_of
 from support.listener import Listener
+from vision_msgs.msg import Detection2D, Detection2DArray
 
 PATIENCE = 20.0
 TRACKING = StatusReport(state=TargetState.TRACKING, target_id='a', init='accepted', enabled=True,
@@ -78,3 +82,36 @@ def test_an_older_report_never_comes_after_a_newer_one(node: LifecycleNode) -> N
             thread.join(PATIENCE)
         assert ear.spin_until(lambda: len(said) == 2)
     assert [value_of(array.status[0], 'state') for array in said] == ['tracking', 'idle']
+
+
+@pytest.mark.parametrize(('topic', 'kind', 'expected'), [
+    ('detection', Detection2D, {(1.0, 2.0, 4.0, 6.0)}),
+    ('prediction', Detection2D, {(3.0, 2.0, 4.0, 6.0)}),
+    ('detections', Detection2DArray, {((1.0, 2.0, 4.0, 6.0),), ()})])
+def test_whoever_hears_one_topic_gets_all_of_it(node: LifecycleNode, topic: str, kind: type,
+                                                expected: set) -> None:
+    measured, guessed = (1.0, 2.0, 4.0, 6.0), (3.0, 2.0, 4.0, 6.0)
+    steps = (TargetStep(TargetState.TRACKING, 'a', measured, 0.75),
+             TargetStep(TargetState.COASTING, 'a', prediction=guessed))
+    with Listener() as ear:
+        heard = ear.listen(kind, f'/sayer/{topic}', 10)
+        publishers = DetectionPublishers(node)
+        node.trigger_configure()
+        node.trigger_activate()
+
+        def all_is_heard() -> bool:
+            for step in steps:
+                publishers.publish(Header(frame_id='camera'), step, 'boat')
+            return {boxes_of(message) for message in heard} >= expected
+        assert ear.spin_until(all_is_heard)
+        publishers.close()
+    assert {boxes_of(message) for message in heard} == expected
+    assert all(message.header.frame_id == 'camera' for message in heard)
+
+
+def boxes_of(message: Detection2D | Detection2DArray) -> tuple:
+    """Its box, or those of its elements."""
+    if isinstance(message, Detection2DArray):
+        return tuple(map(box_of, message.detections))
+    assert message.id == 'a' and message.results[0].hypothesis.class_id == 'boat'
+    return box_of(message)
