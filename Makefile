@@ -15,14 +15,15 @@ OUTPUT ?=
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint clean
+.PHONY: help env demo test lint docs clean
 
 help:
 	@echo 'make env     build .venv: ROS 2, this package and everything it needs'
 	@echo 'make demo    watch a real ROS 2 graph follow a target (VIDEO=path INIT=x,y,w,h'
 	@echo '             [TRUTH=file] for your own; MODEL=name, OUTPUT=folder)'
 	@echo 'make test    run all tests (TESTS="path -k name" for some)'
-	@echo 'make lint    check the style of the sources'
+	@echo 'make lint    check style and types of the sources'
+	@echo 'make docs    make a site of docs/ and of the docstrings: build/docs'
 	@echo 'make clean   remove everything that was built'
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python (3.10 to 3.13) of a new environment.'
@@ -43,7 +44,11 @@ test: env
 
 lint: env
 	@$(VENV)/python -m ruff check .
+	@$(VENV)/python -m mypy
+
+docs: env
+	@$(VENV)/python underlay/docs.py
 
 clean:
-	rm -rf .venv build install log demo dist simulation *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build docs/api install log demo dist simulation *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -63,6 +63,7 @@ setup(
         'vot': ['vot-trax>=4.0'],
         # LGPL-3: loaded at run time, and only by mavlink_camera_node.
         'mavlink': ['pymavlink>=2.4.40', 'pyserial>=3.5'],
+        'docs': ['sphinx>=8', 'myst-parser>=4'],
         'test': ['pytest>=7,<8.4', 'pytest-timeout', 'hypothesis', 'got10k', 'six'],
     },
     zip_safe=False,

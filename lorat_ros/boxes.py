@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Box = tuple[float, float, float, float]
 
@@ -83,7 +84,7 @@ def clip_xywh(box: Sequence[float], image_wh: tuple[int, int]) -> Box:
     return left, top, right - left, bottom - top
 
 
-def iou_xywh(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def iou_xywh(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """
     Intersection over union of boxes.
 
@@ -101,7 +102,7 @@ def iou_xywh(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.clip(np.nan_to_num(ratio, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)
 
 
-def centre_distance_xywh(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def centre_distance_xywh(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """Distance in pixels between the centres of boxes (..., 4) xywh; nan where one is nan."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     apart = (a[..., :2] + a[..., 2:] / 2) - (b[..., :2] + b[..., 2:] / 2)

@@ -28,19 +28,27 @@ _JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD9)))     # markers that nothing be
 class RawImage(Protocol):
     """The fields of sensor_msgs/Image that say where its pixels are; ``data`` is a buffer."""
 
-    height: int
-    width: int
-    encoding: str
-    is_bigendian: int
-    step: int
-    data: Any
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def encoding(self) -> str: ...
+    @property
+    def is_bigendian(self) -> int: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def data(self) -> Any: ...
 
 
 class EncodedImage(Protocol):
     """The fields of sensor_msgs/CompressedImage that matter; ``data`` is a buffer."""
 
-    format: str
-    data: Any
+    @property
+    def format(self) -> str: ...
+    @property
+    def data(self) -> Any: ...
 
 
 class ImageError(ValueError):

@@ -59,7 +59,7 @@ class CudaMemory:
         self._free: dict[int, list[int]] | None = {}
         self._pinned: list[int] = []
 
-    def _call(self, function: Callable[..., tuple], *arguments: Any) -> Any:
+    def _call(self, function: Callable[..., tuple[Any, ...]], *arguments: Any) -> Any:
         code, *result = function(*arguments)
         if code != self._cuda.cudaError_t.cudaSuccess:
             name, text = (ask(code)[1].decode(errors='replace') for ask in (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lorat_ros.engines.session import Handle, Session, Value
+from lorat_ros.engines.session import arrays, Handle, Session, Value
 
 
 class ParitySession:
@@ -34,12 +34,12 @@ class ParitySession:
                    for k, session in enumerate(self._both)]
         result: dict[str, Value] = {}
         self.reference = answers[1]
+        others = arrays(self.reference)
         for name, value in answers[0].items():
-            other = answers[1][name]
             if isinstance(value, Handle):
-                result[name] = Handle((value, other))
+                result[name] = Handle((value, self.reference[name]))
                 continue
-            found = float(np.abs(value.astype(np.float64) - other).max())
+            found = float(np.abs(value.astype(np.float64) - others[name]).max())
             place = f'{role}.{name}'
             # A nan on either side must never pass as agreement.
             self.differences[place] = max(self.differences.get(place, 0.0),

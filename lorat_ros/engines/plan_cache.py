@@ -138,7 +138,7 @@ def read_verdict(folder: Path) -> Verdict | None:
     try:
         found = json.loads((folder / GATE).read_text(encoding='utf-8'))
         kinds = {'int': int, 'float': float, 'str': str}
-        return Verdict(**{field.name: kinds[field.type](found[field.name])
+        return Verdict(**{field.name: kinds[str(field.type)](found[field.name])
                           for field in fields(Verdict)})
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 
-class Taps(NamedTuple):
+@dataclass(frozen=True)
+class Taps:
     """What each of n pixels of a crop is made of, along one axis; the same number for each."""
 
     index: np.ndarray       # (n, taps) int64: rows or columns of the image

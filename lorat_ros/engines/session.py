@@ -52,6 +52,11 @@ class Handle:
 Value = np.ndarray | Handle
 
 
+def arrays(outputs: Mapping[str, Value]) -> dict[str, np.ndarray]:
+    """Those of a graph's outputs that came to the host: what may be looked into."""
+    return {name: value for name, value in outputs.items() if not isinstance(value, Handle)}
+
+
 class Session(Protocol):
     """Runs the graphs of one bundle; used by one thread at a time."""
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import Any, IO, NamedTuple
 
 from lorat_ros.engines.plan_cache import CacheError
 from lorat_ros.engines.session import EngineError
@@ -55,11 +55,13 @@ def build_plan(job: Job, tell: Callable[[Progress], None]) -> float:
                 [sys.executable, '-m', 'lorat_ros.engines.tensorrt_build', str(order),
                  str(os.getpid())], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=errors, start_new_session=True)      # Ctrl-C is for us alone
+        assert process.stdout, 'a pipe was asked for'
         try:
-            last = _listen(process, begun, tell)
+            last = _listen(process.stdout, begun, tell)
             code = process.wait()
         finally:
             _end(process)
+            process.stdout.close()
             Path(f'{job.plan}.{process.pid}').unlink(missing_ok=True)
         if 'unwritable' in last:
             raise CacheError(last['unwritable'])
@@ -68,16 +70,16 @@ def build_plan(job: Job, tell: Callable[[Progress], None]) -> float:
     return time.monotonic() - begun
 
 
-def _listen(process: subprocess.Popen, begun: float, tell: Callable[[Progress], None]
-            ) -> dict[str, object]:
+def _listen(said: IO[bytes], begun: float, tell: Callable[[Progress], None]
+            ) -> dict[str, Any]:
     """Pass on what the process says until it is silent for ever; returns its last words."""
-    last: dict[str, object] = {}
+    last: dict[str, Any] = {}
     progress = Progress(None, 0.0)
     with selectors.DefaultSelector() as ready:
-        ready.register(process.stdout, selectors.EVENT_READ)
+        ready.register(said, selectors.EVENT_READ)
         while True:
             if ready.select(TOLD_EVERY):
-                line = process.stdout.readline()
+                line = said.readline()
                 if not line:
                     return last
                 last = json.loads(line) if line.startswith(b'{') else last
@@ -94,7 +96,7 @@ def _how_it_ended(code: int, log: Path) -> str:
     return f'the builder ended with status {code}: {" | ".join(said) or "it said nothing"}'
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     for stop in (process.terminate, process.kill):
         if process.poll() is None:
             stop()
@@ -102,7 +104,6 @@ def _end(process: subprocess.Popen) -> None:
                 process.wait(3)
             except subprocess.TimeoutExpired:
                 continue
-    process.stdout.close()
 
 
 # -- in the process of its own ----------------------------------------------------------------

@@ -129,7 +129,7 @@ def _timing_cache(config: Any, path: Path) -> Any:
 
 def _watch(trt: Any, settings: Any, tell: Tell) -> None:
     """Have TensorRT 10 and later report progress; earlier ones do not."""
-    base = getattr(trt, 'IProgressMonitor', None)
+    base: Any = getattr(trt, 'IProgressMonitor', None)
     if base is None:
         return
 

@@ -10,6 +10,7 @@ the crop ever comes back to the host.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class TorchCrops:
             crop[0, :, y:y + n, x:x + m] = planes
             return crop.sub_(mean[:, None, None]).mul_(scale[:, None, None])
 
-    def _on_stream(self) -> AbstractContextManager:
+    def _on_stream(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
     def _reserve(self, size: int) -> torch.Tensor:

@@ -26,7 +26,7 @@ class Lane(Protocol):
 
     crop_device: torch.device
 
-    def on_stream(self) -> AbstractContextManager:
+    def on_stream(self) -> AbstractContextManager[Any]:
         """Context in which torch asks this stream."""
 
     def host(self, like: torch.Tensor) -> torch.Tensor:

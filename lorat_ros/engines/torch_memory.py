@@ -83,7 +83,7 @@ class TorchMemory:
     def _of(self, array: np.ndarray) -> torch.Tensor:
         return self._pinned[array.ctypes.data]
 
-    def on_stream(self) -> AbstractContextManager:
+    def on_stream(self) -> AbstractContextManager[Any]:
         """Context in which torch asks this stream."""
         return torch.cuda.stream(self.crop_stream)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,7 +47,7 @@ def lower(network: nn.Module, precision: str) -> None:
             module.to(kind)
 
 
-def arithmetic(precision: str, device: torch.device) -> AbstractContextManager:
+def arithmetic(precision: str, device: torch.device) -> AbstractContextManager[Any]:
     """Context in which a network that was lowered computes."""
     kind = TYPES[precision]
     if kind is None:

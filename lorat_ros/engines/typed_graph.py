@@ -107,9 +107,9 @@ def _last_products(model: onnx.ModelProto, made_by: dict[str, int],
                              if output.name not in handed_over]
     while waiting:
         number = made_by.get(waiting.pop())
-        node = None if number is None else model.graph.node[number]
-        if node is None:
+        if number is None:
             continue
+        node = model.graph.node[number]
         if node.op_type in PRODUCTS:
             found.add(number)
         computed = [name for name in node.input if name not in constants]

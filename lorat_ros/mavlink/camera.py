@@ -237,11 +237,11 @@ class Camera:
             self._tell(self._words.popleft(), addresses)
 
     def _send_message(self, number: float, address: Hashable, now: float) -> None:
-        make = {float(mav.CAMERA_INFORMATION):
-                    lambda ms: self._messages.information(ms, self.image_wh),
-                mav.CAMERA_SETTINGS: self._messages.settings,
-                mav.CAMERA_TRACKING_IMAGE_STATUS:
-                    lambda ms: self._messages.tracking(self.report)}.get(number)
+        makers: dict[float, Callable[[int], Any]] = {
+            mav.CAMERA_INFORMATION: lambda ms: self._messages.information(ms, self.image_wh),
+            mav.CAMERA_SETTINGS: self._messages.settings,
+            mav.CAMERA_TRACKING_IMAGE_STATUS: lambda ms: self._messages.tracking(self.report)}
+        make = makers.get(number)
         if make is None:
             raise CommandError(Result.UNSUPPORTED, f'message {number:g} is not known here')
         began = now if self._start is None else self._start

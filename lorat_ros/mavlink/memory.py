@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from lorat_ros.mavlink.dialect import Result
 from lorat_ros.mavlink.peers import Source
@@ -22,7 +22,7 @@ class Order(NamedTuple):
 
     source: Source
     sequence: int
-    key: tuple
+    key: tuple[Any, ...]
     retry: int
 
 

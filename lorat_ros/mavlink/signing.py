@@ -42,11 +42,11 @@ class Signing:
         ticks = int((self._wall() - EPOCH) * 1e5)  # of 10 microseconds
         self._signing.timestamp = max(self._signing.timestamp, ticks, 0)
 
-    def seen(self) -> dict:
+    def seen(self) -> dict[Any, int]:
         """Return what the codec believes of others' clocks, for :meth:`restore`."""
         return dict(self._signing.stream_timestamps)
 
-    def restore(self, seen: dict) -> None:
+    def restore(self, seen: dict[Any, int]) -> None:
         """Forget what a frame that was not believed has said of a clock."""
         self._signing.stream_timestamps = seen
 

@@ -42,7 +42,7 @@ class Wire:
             self._signing.keep_time()
         return bytes(message.pack(codec))
 
-    def datagram(self, data: bytes) -> list:
+    def datagram(self, data: bytes) -> list[Any]:
         """Return the messages in a datagram: frames do not go on in the next one."""
         messages, rest = self.scan(data)
         while rest:
@@ -50,7 +50,7 @@ class Wire:
             messages += more
         return messages
 
-    def scan(self, data: bytes) -> tuple[list, bytes]:
+    def scan(self, data: bytes) -> tuple[list[Any], bytes]:
         """Return the messages in some bytes, and the rest, which begins as a frame may."""
         messages, place = [], 0
         while place < len(data):
@@ -115,7 +115,7 @@ class Stream:
         self._wire, self._patience = wire, patience
         self._rest, self._since = b'', 0.0
 
-    def feed(self, data: bytes, now: float) -> list:
+    def feed(self, data: bytes, now: float) -> list[Any]:
         """Return the messages that end in these bytes; ``now`` in seconds."""
         messages: list[Any] = []
         if self._rest and now - self._since > self._patience:

@@ -221,7 +221,7 @@ def macs_of(shape: Network) -> int:
     shape.eval()
     # Written out as matrix products: the counter does not see into a fused attention.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        shape.search(*inputs)
+        _Stage(shape, 'search').forward(*inputs)
     return counter.get_total_flops() // 2
 
 

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -24,7 +24,7 @@ from lorat_ros.networks.checkpoints import check_tensors, CheckpointError
 from lorat_ros.networks.fartrack_layers import Block, layer_norm, tail_of
 from lorat_ros.networks.fartrack_variants import (
     BLOCKS, COMMANDS, COORDINATES, describe, EXTENSION, FarTrackConfig, PATCH, POSITIONS,
-    STAGES, VARIANTS, WORDS)
+    Sizes, STAGES, VARIANTS, WORDS)
 from lorat_ros.networks.network import Variant
 
 Tensors = Mapping[str, torch.Tensor]
@@ -98,7 +98,7 @@ class FarTrack(nn.Module):
         if not {'identity', 'backbone.word_embeddings.weight'} <= tensors.keys():
             return ()
         if any('.masknorm' in name for name in tensors):
-            stages = ('sparse',)
+            stages: tuple[str, ...] = ('sparse',)
         elif 'backbone.prev_position_embeddings.weight' in tensors:
             raise CheckpointError(
                 "this is a checkpoint of FARTrack's stage 'seq', whose published tracker does not "
@@ -227,19 +227,20 @@ def load(config: FarTrackConfig, tensors: Tensors) -> FarTrack:
     return network.eval()
 
 
-def sizes_of(tensors: Tensors) -> dict[str, int]:
+def sizes_of(tensors: Tensors) -> Sizes:
     """
     Read a checkpoint's width, template_size and search_size off the shapes of its tensors.
 
     :raises CheckpointError: no network has such sizes.
     """
-    sizes = {}
+    found = {}
     for name, tensor, axis in (('width', 'identity', 2),
                                ('template_size', 'backbone.pos_embed_z0', 1),
                                ('search_size', 'backbone.pos_embed_x', 1)):
         if tensor in tensors and tensors[tensor].ndim == 3:
             length = tensors[tensor].shape[axis]
-            sizes[name] = length if axis == 2 else PATCH * math.isqrt(length)
+            found[name] = length if axis == 2 else PATCH * math.isqrt(length)
+    sizes = cast(Sizes, found)
     try:
         FarTrackConfig('base', 1, **sizes)
     except ValueError as error:
@@ -253,8 +254,9 @@ def file_shapes(config: FarTrackConfig) -> dict[str, tuple[int, ...]]:
         network = FarTrack(replace(config, depth=BLOCKS + EXTENSION, positions=POSITIONS[0]))
     width, cells = config.width, config.template_cells
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    unread = {'cls_token': (1, 1, width), 'pos_embed': (1, 1 + config.search_cells, width),
-              'pos_embed_z0': (1, cells, width)}
+    unread: dict[str, tuple[int, ...]] = {
+        'cls_token': (1, 1, width), 'pos_embed': (1, 1 + config.search_cells, width),
+        'pos_embed_z0': (1, cells, width)}
     if network.stage.bounded:
         unread |= {'pos_embed_z': (1, cells, width),
                    'prev_position_embeddings.weight': (3 * COMMANDS, width)}

@@ -42,11 +42,14 @@ def layer_norm(width: int) -> nn.LayerNorm:
 _NORMS = {'norm': layer_norm, 'masknorm': MaskNorm}
 
 
-class Attention(vit.Attention):
+class Attention(nn.Module):
     """Attention that also tells how the centre of the search region looks at all tokens."""
 
     def __init__(self, config: FarTrackConfig) -> None:
-        super().__init__(config.width, config.heads)
+        super().__init__()
+        self.heads = config.heads
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.proj = nn.Linear(config.width, config.width)
         self._centre = centre_of(config)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

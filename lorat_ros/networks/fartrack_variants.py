@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, TypedDict
 
 from lorat_ros.models.catalog import SOURCES
 
@@ -34,6 +34,14 @@ STAGES = {
     'sparse': Stage('masknorm', 0.25, True),         # the published tracker
     'seq': Stage('norm', 0.0, True, slots=1),       # published for measuring speed
 }
+
+
+class Sizes(TypedDict, total=False):
+    """Fields of ``FarTrackConfig`` that the tensors of a checkpoint tell."""
+
+    width: int
+    template_size: int
+    search_size: int
 
 
 @dataclass(frozen=True)

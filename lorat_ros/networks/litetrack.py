@@ -247,8 +247,9 @@ def sizes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, int]:
                                ('hidden', 'blocks.0.mlp.fc1.bias', 0),
                                ('template_size', 'pos_embed_z', 1),
                                ('search_size', 'pos_embed_x', 1)):
-        shape = tensors[f'backbone.{tensor}'].shape if f'backbone.{tensor}' in tensors else ()
-        if len(shape) > axis:
+        found = tensors.get(f'backbone.{tensor}')
+        if found is not None and found.ndim > axis:
+            shape = found.shape
             sizes[name] = PATCH * math.isqrt(shape[1]) if axis else shape[0]
     if 'width' in sizes:
         sizes['heads'] = sizes['width'] // HEAD_WIDTH
@@ -282,8 +283,8 @@ def about_of(config: LiteTrackConfig, variant: str | None = None) -> dict[str, A
     :param variant: name of the published one whose depth it has; None: of another depth.
     """
     name = (variant or f'b{config.depth}').removeprefix('litetrack-')
-    same = variant is not None and config == VARIANTS[variant]
-    published = {'published_macs': PUBLISHED_MACS[variant]} if same else {}
+    published = {} if variant is None or config != VARIANTS[variant] else {
+        'published_macs': PUBLISHED_MACS[variant]}
     return {'variant': name,
             'sizes': {'template': config.template_size, 'search': config.search_size,
                       'template_factor': 2.0, 'search_factor': 4.0},

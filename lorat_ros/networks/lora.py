@@ -10,7 +10,7 @@ B (outputs, rank); the query, key and value parts of a fused layer have an adapt
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import partial
 
 import torch
@@ -61,7 +61,7 @@ class LoraQkv(nn.Module):
         return torch.cat([getattr(self, part)(x) for part in QKV], dim=-1)
 
 
-def adapted(rank: int = RANK, scaling: float = 1.0) -> dict[str, partial]:
+def adapted(rank: int = RANK, scaling: float = 1.0) -> dict[str, Callable[..., nn.Module]]:
     """Return the factories that put LoRA into a ``Block``: its arguments linear and qkv."""
     return {'linear': partial(LoraLinear, rank=rank, scaling=scaling),
             'qkv': partial(LoraQkv, rank=rank, scaling=scaling)}
@@ -118,7 +118,9 @@ def split_wrapped(tensors: Mapping[str, torch.Tensor]
     :returns: the base under plain names (query, key and value joined), and all the rest that is
         no wrapped layer as it is, in one; the adapters in the other.
     """
-    base, adapters, parts = {}, {}, {}
+    base: dict[str, torch.Tensor] = {}
+    adapters: dict[str, torch.Tensor] = {}
+    parts: dict[str, dict[str, torch.Tensor]] = {}
     for name, value in tensors.items():
         if '.lora.' in name:
             adapters[name] = value

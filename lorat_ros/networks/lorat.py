@@ -250,7 +250,9 @@ def put_together(config: LoratConfig, tensors: Tensors, base: Path | None, what:
         raise CheckpointError('this checkpoint holds DINOv2, too, and builds upon no other '
                               f'file, yet {base} was given: leave out --base')
     below, adapters = split_wrapped(tensors)
-    state = merge(below if full else {**read_base(base, config, what), **below}, adapters, scaling)
+    if base is not None:
+        below = {**read_base(base, config, what), **below}
+    state = merge(below, adapters, scaling)
     with torch.device('meta'):
         network = Lorat(config)
     network.load_state_dict({name: state[name].float().contiguous()

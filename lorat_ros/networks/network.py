@@ -3,7 +3,7 @@
 """What the network side of a family offers to the torch engine, to export and to import."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -32,6 +32,14 @@ class Network(Protocol):
 
     def example_inputs(self) -> dict[str, dict[str, torch.Tensor]]:
         """Role to the stage's inputs by name, of the shapes it will be run with."""
+
+    # What is used of it as a ``torch.nn.Module``, by the same names there.
+
+    def eval(self) -> Network: ...
+    def to(self, device: torch.device, /) -> Network: ...
+    def parameters(self) -> Iterator[torch.nn.Parameter]: ...
+    def named_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]: ...
+    def state_dict(self) -> Mapping[str, torch.Tensor]: ...
 
 
 class Variant(NamedTuple):

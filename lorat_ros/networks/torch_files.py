@@ -79,7 +79,7 @@ def read_zip(path: Path) -> Any:
             raise Refused('its numbers are big-endian: save it again on a little-endian machine')
         pickled = archive.read(f'{folder}data.pkl')
 
-    def storage(pid: tuple) -> Storage:
+    def storage(pid: tuple[Any, ...]) -> Storage:
         kind, key, _, count = pid[:4]
         info = members.get(f'{folder}data/{key}')
         if info is None:
@@ -104,10 +104,10 @@ def read_legacy(path: Path) -> Any:
     found: dict[str, Storage] = {}
     promised = 0
 
-    def no_storage(pid: tuple) -> Storage:
+    def no_storage(pid: tuple[Any, ...]) -> Storage:
         raise Refused('it refers to a storage before it says of what version it is')
 
-    def storage(pid: tuple) -> Storage:
+    def storage(pid: tuple[Any, ...]) -> Storage:
         """Make it, to be filled when the pickle has been read: the numbers come behind it."""
         nonlocal promised
         kind, key, _, count, view = pid

@@ -19,9 +19,11 @@ import reprlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any, TypeAlias
 
 import torch
+
+from lorat_ros.networks.pure_unpickler import PureUnpickler, Readable
 
 
 class Refused(ValueError):
@@ -57,7 +59,7 @@ class StorageKind:
         self.dtype = dtype
 
 
-Storage = torch.Tensor      # of one axis: all elements of a storage in their order
+Storage: TypeAlias = torch.Tensor      # of one axis: all elements of a storage in their order
 
 
 def _tensor(storage: Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...],
@@ -75,16 +77,16 @@ def _parameter(data: torch.Tensor, *_: Any) -> torch.Tensor:
     return data
 
 
-def _default_dict(*_: Any) -> dict:
+def _default_dict(*_: Any) -> dict[Any, Any]:
     """Make a plain dict: the factory of missing values is of no use here."""
     return {}
 
 
-def _ordered_dict(pairs: Iterable = ()) -> OrderedDict:
+def _ordered_dict(pairs: Iterable[Any] = ()) -> OrderedDict[Any, Any]:
     return OrderedDict((_key(key), value) for key, value in map(_plain, _plain(pairs)))
 
 
-def _size(sides: Iterable = ()) -> tuple:
+def _size(sides: Iterable[Any] = ()) -> tuple[Any, ...]:
     return tuple(_plain(sides))
 
 
@@ -143,13 +145,13 @@ _UNUSED = (pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.BYTEARRAY8, pickle.NEXT
            pickle.READONLY_BUFFER)
 
 
-class Unpickler(pickle._Unpickler):
+class Unpickler(PureUnpickler):
     """Reads one pickle; ``load`` raises ``Refused`` or what a damaged pickle causes."""
 
-    dispatch = {code: method for code, method in pickle._Unpickler.dispatch.items()
+    dispatch = {code: method for code, method in PureUnpickler.dispatch.items()
                 if bytes([code]) not in _UNUSED}
 
-    def __init__(self, file: BinaryIO, storage: Callable[[tuple], Storage]) -> None:
+    def __init__(self, file: Readable, storage: Callable[[tuple[Any, ...]], Storage]) -> None:
         """
         Prepare to read.
 
@@ -183,8 +185,8 @@ class Unpickler(pickle._Unpickler):
                           f'{", ".join(_ELEMENTS)}')
         return self._storage(pid[1:])
 
-    def _call(self, function: Any, args: tuple, kwargs: Mapping[str, Any] = MappingProxyType({})
-              ) -> None:
+    def _call(self, function: Any, args: tuple[Any, ...],
+              kwargs: Mapping[str, Any] = MappingProxyType({})) -> None:
         # By identity: what compares equal to a word of the vocabulary is not one.
         if not any(function is word for word in _CALLABLE):
             raise Refused(f'it calls a {type(function).__name__}, which is no function')
@@ -223,7 +225,7 @@ class Unpickler(pickle._Unpickler):
         if type(self.stack[-1]) not in (Foreign, OrderedDict):
             raise Refused(f'it gives attributes to a {type(self.stack[-1]).__name__}')
 
-    def _grow(self, target: Any, keys: Iterable = ()) -> None:
+    def _grow(self, target: Any, keys: Iterable[Any] = ()) -> None:
         """Check what is added to, and under which keys."""
         if type(target) not in _GROWING:
             raise Refused(f'it adds to a {type(target).__name__}, expected a list or dict')

@@ -20,7 +20,7 @@ SPREAD = 0.02      # standard deviation of the weights, as transformers begin
 
 def known_variants() -> dict[str, tuple[str, Variant]]:
     """Name of every published variant of every family to its family and what is known of it."""
-    found = {}
+    found: dict[str, tuple[str, Variant]] = {}
     for family, entry in FAMILIES.items():
         network = load(entry.network)
         if hasattr(network, 'variants'):

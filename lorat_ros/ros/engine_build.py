@@ -63,12 +63,14 @@ class Build:
             [sys.executable, '-m', 'lorat_ros.tools.cli', 'build', *arguments, '--progress',
              'json'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors,
             start_new_session=True)
-        os.set_blocking(self._process.stdout.fileno(), False)
+        assert self._process.stdout, 'a pipe was asked for'
+        self._output = self._process.stdout
+        os.set_blocking(self._output.fileno(), False)
 
     def poll(self) -> Optional[int]:
         """Read what it said since; returns its exit status, None while it runs."""
         status = self._process.poll()
-        *lines, self._rest = (self._rest + (self._process.stdout.read() or b'')).split(b'\n')
+        *lines, self._rest = (self._rest + (self._output.read() or b'')).split(b'\n')
         for line in lines:
             words = json.loads(line) if line.startswith(b'{') else {}
             if 'said' in words:
@@ -98,7 +100,7 @@ class Build:
                     self._process.wait(PATIENCE)
                 except subprocess.TimeoutExpired:
                     continue
-        self._process.stdout.close()
+        self._output.close()
         self._errors.close()
 
 
@@ -208,7 +210,8 @@ class EngineBuilds:
 
     def _finish(self, outcome: str) -> None:
         build, self._build, self._outcome = self._build, None, outcome
-        build.end()
+        if build is not None:
+            build.end()
         if outcome and self._node.context.ok():
             self._node.get_logger().warning(f'no engine was built: {outcome}')
 
@@ -227,7 +230,8 @@ class EngineBuilds:
             raise EngineError(f'{outcome}; configure again to try again, or choose engine auto')
         model = self._settings['model'] or None
         tracker = self._on_gpu(model, chosen['threads']) if outcome else None
-        tracker = tracker or load_tracker(model, *chosen.values(), cache, self._settings['crops'])
+        tracker = tracker or load_tracker(model, chosen['engine'], chosen['threads'],
+                                          chosen['precision'], cache, self._settings['crops'])
         session = tracker.session
         self._node.get_logger().info(
             f'model {tracker.bundle.name}, engine {session.engine} on {session.device} in '

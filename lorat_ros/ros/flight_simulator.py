@@ -160,12 +160,16 @@ class FlightSimulator(Node):
         image = self._studio.frame(vehicle, place, self._frames)
         self._frames += 1
         self._images.publish(image_message(image, header))
-        self._await(lambda: self._answer and nanoseconds(self._answer.header.stamp) == self._now,
-                    'the detections of a frame')
+        self._await(self._is_answered, 'the detections of a frame')
         if answered:
             self._await(lambda: self._commands and self._commands[-1][0] >= self._now,
                         'the command for a frame')
-        return box_of(self._answer.detections[0]) if self._answer.detections else None
+        found = self._answer.detections if self._answer else []
+        return box_of(found[0]) if found else None
+
+    def _is_answered(self) -> bool:
+        return (self._answer is not None
+                and nanoseconds(self._answer.header.stamp) == self._now)
 
     def _tick(self, nanoseconds_: int) -> None:
         self._now += nanoseconds_

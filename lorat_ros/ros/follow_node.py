@@ -50,7 +50,7 @@ REPORT_PERIOD = 1.0  # seconds between diagnostics
 OFF, FOLLOWING, AWAITING = 'off', 'following', 'no detection yet'
 
 
-def _zero_if_it_fails(callback: Callable) -> Callable:
+def _zero_if_it_fails(callback: Callable[..., Any]) -> Callable[..., Any]:
     """Let no exception pass by: zero command, off, and the reason in the log."""
     @wraps(callback)
     def guarded(node: FollowNode, *args: Any) -> Any:
@@ -70,7 +70,6 @@ class FollowNode(Node):
     """
 
     def __init__(self) -> None:
-        self._settings: Optional[Parameters] = None
         super().__init__('follow_node')
         self._settings = Parameters(self, SPECS)
         self._law = FollowLaw(settings_of(self._settings.__getitem__))
@@ -78,7 +77,7 @@ class FollowNode(Node):
         self._enabled, self._why = False, OFF
         self._command = STOP
         self._stamp: Optional[int] = None  # of the newest detection, nanoseconds
-        self._arrived = self._said_at = 0
+        self._arrived, self._said_at = 0, 0.0
         self._farewell = 0.0  # monotonic seconds until which zero is repeated while off
         self._camera = CameraInput(self, self._settings['image_rectified'])
         self._commands = self.create_publisher(TwistStamped, 'cmd_vel', QoSProfile(depth=1))
@@ -151,7 +150,7 @@ class FollowNode(Node):
     def set_parameters_atomically(self, parameter_list: Sequence[Parameter]
                                   ) -> SetParametersResult:
         """Set parameters, or refuse with value, expectation and cure."""
-        if self._settings is None:  # rclpy's own, while the node is being made
+        if not hasattr(self, '_settings'):  # rclpy's own, while the node is being made
             return super().set_parameters_atomically(parameter_list)
         changes = {parameter.name: parameter.value for parameter in parameter_list}
         reason = self._settings.complaint(parameter_list, unconfigured=True) or \

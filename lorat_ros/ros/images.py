@@ -38,7 +38,7 @@ def image_message(image: np.ndarray, header: Header) -> Image:
     height, width = image.shape[:2]
     message = Image(header=header, height=height, width=width, encoding='bgr8', step=3 * width)
     # By far the fastest way in: assigning bytes or an array is checked element by element.
-    message.data.frombytes(memoryview(np.ascontiguousarray(image)).cast('B'))
+    message.data.frombytes(np.ascontiguousarray(image).data.cast('B'))
     return message
 
 
@@ -46,7 +46,7 @@ def compressed_message(image: np.ndarray, header: Header, quality: int) -> Compr
     """Return a JPEG message of a BGR image under the given header; quality is 1 to 100."""
     _, jpeg = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, quality))
     message = CompressedImage(header=header, format=COMPRESSED_FORMAT)
-    message.data.frombytes(memoryview(np.ascontiguousarray(jpeg)).cast('B'))
+    message.data.frombytes(np.ascontiguousarray(jpeg).data.cast('B'))
     return message
 
 

@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from lorat_ros.engines.session import ENGINE_NAMES, PRECISION_NAMES
+from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crop_choice import CROPS_NAMES
 
 NO_BOX = (0.0, 0.0, 0.0, 0.0)
@@ -232,6 +233,14 @@ class Parameters:
     def as_meant(self, changes: Iterable[Parameter]) -> list[Parameter]:
         """Take a bare `off`, which YAML reads as false, for the word where a parameter has it."""
         return [_as_meant(self._specs.get(parameter.name), parameter) for parameter in changes]
+
+    def thresholds(self, bundle: Bundle, changes: Iterable[Parameter] = ()
+                   ) -> tuple[float, float]:
+        """`score_lost` and `score_recover` after these changes, the model's where none is set."""
+        new = {parameter.name: parameter.value for parameter in changes}
+        lost, recover = (new.get(name, self[name]) for name in ('score_lost', 'score_recover'))
+        return (bundle.score_lost if lost == FROM_MODEL else lost,
+                bundle.score_recover if recover == FROM_MODEL else recover)
 
     def complaint(self, changes: Iterable[Parameter], unconfigured: bool) -> str:
         """Why these values may not be set now, in our own words; empty if they may."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from lorat_ros.boxes import Box, BoxError, check_box
@@ -18,6 +19,7 @@ from lorat_ros.ros.images import ImageError, to_bgr
 from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.input import ImageMessage
 from lorat_ros.ros.messages import nanoseconds
+from lorat_ros.ros.received import ReceivedCompressed
 from lorat_ros.target.frames import CatchUp, Elapsed, FrameBuffer
 from lorat_ros.target.target import Target, TargetStep
 
@@ -205,4 +207,6 @@ def _stamp_of(frame: Frame) -> int:
 
 
 def _encoding_of(message: ImageMessage) -> str:
-    return getattr(message, 'encoding', None) or message.format
+    if isinstance(message, (CompressedImage, ReceivedCompressed)):
+        return message.format
+    return message.encoding

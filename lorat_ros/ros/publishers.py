@@ -90,7 +90,7 @@ class StatusReport:
     building: Optional[Building] = None
 
     @property
-    def news(self) -> tuple:
+    def news(self) -> tuple[object, ...]:
         """Everything that, when it changes, is said at once."""
         return (self.state, self.target_id, self.init, self.enabled, self.lifecycle, self.fault,
                 self.silence, self.returned, self.building and (self.building.what,
@@ -118,7 +118,8 @@ class StatusPublisher:
     """`~/status`: a plain publisher, heard before activation too; the last word is kept."""
 
     def __init__(self, node: LifecycleNode) -> None:
-        self._node, self._said, self._said_of_init = node, (), ''
+        self._node, self._said_of_init = node, ''
+        self._said: tuple[object, ...] = ()
         self._lock = threading.Lock()  # the worker and the executor both report
         self._publisher = node.create_publisher(
             DiagnosticArray, '~/status',

@@ -71,7 +71,8 @@ class Stopwatch(Node):
         topic = 'image/compressed' if kind is CompressedImage else 'image'
         self._publisher = self.create_publisher(kind, topic, QoSProfile(depth=1))
         self._enable = self.create_client(SetBool, f'{name}/enable')
-        self._answers, self._stages = 0, {}
+        self._answers = 0
+        self._stages: dict[str, list[float]] = {}
         self._debug = f'{name}/debug_image'
         self._suffix = f'{name}: engine', f'{name}: image input'
         self.create_subscription(Detection2DArray, f'{name}/detections', self._on_answer, 10)

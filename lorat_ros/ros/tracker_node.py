@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing, ExitStack
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -25,8 +27,8 @@ from lorat_ros.ros.health import Health
 from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.malloc import keep_image_memory
 from lorat_ros.ros.messages import diagnostic_array
-from lorat_ros.ros.parameters import FROM_MODEL, NO_BOX, Parameters
-from lorat_ros.ros.pipeline import NO_INIT, Pipeline, Said
+from lorat_ros.ros.parameters import NO_BOX, Parameters
+from lorat_ros.ros.pipeline import Frame, NO_INIT, Pipeline, Said
 from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, StatusReport
 from lorat_ros.ros.running import serve
 from lorat_ros.ros.wishes import Wishes
@@ -46,14 +48,11 @@ class TrackerNode(LifecycleNode):
     """
 
     def __init__(self, **options: Any) -> None:
-        self._settings: Optional[Parameters] = None
         super().__init__('lorat_tracker', **options)
         self._settings = Parameters(self)
         self._tracker: Optional[Tracker] = None
         self._pipeline: Optional[Pipeline] = None
-        self._detections: Optional[DetectionPublishers] = None
-        self._bearing: Optional[BearingPublishers] = None
-        self._debug_view: Optional[DebugView] = None
+        self._made = ExitStack()  # closes what configuring has made
         self._eyes: Optional[Eyes] = None
         self._health = Health()
         self._lifecycle, self._fault, self._refusal = 'unconfigured', '', NO_INIT
@@ -103,13 +102,13 @@ class TrackerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and track. FAILURE (back to inactive) if the subscription is impossible."""
         result = super().on_activate(state)
+        pipeline = self._configured()
         if (box := tuple(self._settings['init_box'])) != NO_BOX:
-            self._pipeline.request_init(InitRequest(box))
+            pipeline.request_init(InitRequest(box))
         try:
-            self._eyes = Eyes(self, self._settings, self._health, self._pipeline.keep,
-                              self._pipeline.process,
+            self._eyes = Eyes(self, self._settings, self._health, pipeline.keep, pipeline.process,
                               on_error=lambda: self._report(only_news=True))
-            self._eyes.watch(self._pipeline.said.enabled)
+            self._eyes.watch(pipeline.said.enabled)
         except Exception as error:
             super().on_deactivate(state)
             return self._fail('activate', error, 'correct it and start the node again')
@@ -119,8 +118,8 @@ class TrackerNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and forget the target. Always SUCCESS."""
         self._close_eyes()
-        self._pipeline.reset(NO_INIT)
-        self._pipeline.forget_frames()
+        self._configured().reset(NO_INIT)
+        self._configured().forget_frames()
         self._arrive('inactive')
         return super().on_deactivate(state)
 
@@ -150,23 +149,26 @@ class TrackerNode(LifecycleNode):
         self._builds.cancel()
 
     def _configure(self) -> None:
-        self._tracker = self._builds.load()
-        status = TargetStatus(*self._thresholds({}), self._settings['coast_seconds'],
-                              self._tracker.bundle.return_frames)
-        target = Target(self._tracker, status, self._settings['reacquire'])
-        self._detections = DetectionPublishers(self)
-        self._bearing = BearingPublishers(self, self._settings)
-        self._debug_view = DebugView(self, self._settings, self._health)
-        frames = FrameBuffer(self._settings['frame_buffer_seconds'],
-                             self._settings['frame_buffer_megabytes'] * 1_000_000)
-        self._pipeline = Pipeline(target, self._publish, self._after_publishing, self._health,
-                                  lambda: self.get_clock().now().nanoseconds, frames)
+        self._tracker = tracker = self._made.enter_context(closing(self._builds.load()))
+        status = TargetStatus(*self._settings.thresholds(tracker.bundle),
+                              self._settings['coast_seconds'], tracker.bundle.return_frames)
+        target = Target(tracker, status, self._settings['reacquire'])
+        view = self._made.enter_context(closing(DebugView(self, self._settings, self._health)))
+        bearing = self._made.enter_context(closing(BearingPublishers(self, self._settings)))
+        detections = self._made.enter_context(closing(DetectionPublishers(self)))
+        frames: FrameBuffer[Frame] = FrameBuffer(
+            self._settings['frame_buffer_seconds'],
+            self._settings['frame_buffer_megabytes'] * 1_000_000)
+        self._pipeline = Pipeline(target, partial(self._publish, detections),
+                                  partial(self._after_publishing, bearing, view),
+                                  self._health, lambda: self.get_clock().now().nanoseconds, frames)
+
+    def _configured(self) -> Pipeline:
+        assert self._pipeline is not None, 'what rclpy calls only once it is configured'
+        return self._pipeline
 
     def _release(self) -> None:
-        for part in (self._detections, self._bearing, self._debug_view, self._tracker):
-            if part is not None:
-                part.close()
-        self._detections = self._bearing = self._debug_view = None
+        self._made.close()
         self._tracker = self._pipeline = None
 
     def _close_eyes(self) -> None:
@@ -187,13 +189,14 @@ class TrackerNode(LifecycleNode):
 
     # -- the line: image in, detection out ----------------------------------------------------
 
-    def _publish(self, header: Header, step: TargetStep) -> None:
-        self._detections.publish(header, step, self._settings['class_id'])
+    def _publish(self, detections: DetectionPublishers, header: Header, step: TargetStep) -> None:
+        detections.publish(header, step, self._settings['class_id'])
 
-    def _after_publishing(self, image: np.ndarray, header: Header, step: TargetStep) -> None:
-        self._bearing.publish(header, step.box, image.shape[1::-1])
+    def _after_publishing(self, bearing: BearingPublishers, view: DebugView, image: np.ndarray,
+                          header: Header, step: TargetStep) -> None:
+        bearing.publish(header, step.box, image.shape[1::-1])
         self._report(only_news=True)
-        self._debug_view.show(image, header, step)
+        view.show(image, header, step)
 
     # -- what people ask for ------------------------------------------------------------------
 
@@ -205,7 +208,7 @@ class TrackerNode(LifecycleNode):
         response.message = 'forgotten' if response.success else f'the node is {self._lifecycle}'
         if self._builds.cancel():
             response.success, response.message = True, 'the build is cancelled'
-        elif response.success:
+        elif self._pipeline is not None:
             self._pipeline.reset()
             self._report(only_news=True)
         return response
@@ -213,7 +216,7 @@ class TrackerNode(LifecycleNode):
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         response.success = self._pipeline is not None
         response.message = f'the node is {self._lifecycle}'
-        if response.success:
+        if self._pipeline is not None:
             self._pipeline.enable(request.data)
             if self._eyes is not None:
                 self._eyes.watch(request.data)
@@ -224,28 +227,21 @@ class TrackerNode(LifecycleNode):
     def set_parameters_atomically(self, parameter_list: Sequence[Parameter]
                                   ) -> SetParametersResult:
         """Set parameters, or refuse with value, expectation and cure (rclpy's has no cure)."""
-        if self._settings is None:  # rclpy's own, while the node is being made
+        if not hasattr(self, '_settings'):  # rclpy's own, while the node is being made
             return super().set_parameters_atomically(parameter_list)
         parameter_list = self._settings.as_meant(parameter_list)
         reason = self._settings.complaint(parameter_list, self._lifecycle == 'unconfigured')
-        thresholds = None
-        if not reason and self._pipeline is not None:
-            thresholds = self._thresholds({p.name: p.value for p in parameter_list})
+        pipeline, thresholds = self._pipeline, None
+        if not reason and self._tracker is not None and pipeline is not None:
+            thresholds = self._settings.thresholds(self._tracker.bundle, parameter_list)
             reason = thresholds_complaint(*thresholds)
         if reason:
             return SetParametersResult(successful=False, reason=reason)
         result = super().set_parameters_atomically(parameter_list)
-        if result.successful and thresholds is not None:
-            self._pipeline.set_thresholds(*thresholds)
-            self._pipeline.set_habits(self._settings['coast_seconds'],
-                                      self._settings['reacquire'])
+        if result.successful and pipeline is not None and thresholds is not None:
+            pipeline.set_thresholds(*thresholds)
+            pipeline.set_habits(self._settings['coast_seconds'], self._settings['reacquire'])
         return result
-
-    def _thresholds(self, changes: dict[str, Any]) -> tuple[float, float]:
-        own = {'score_lost': self._tracker.bundle.score_lost,
-               'score_recover': self._tracker.bundle.score_recover}
-        asked = {name: changes.get(name, self._settings[name]) for name in own}
-        return tuple(own[name] if value == FROM_MODEL else value for name, value in asked.items())
 
     # -- what the node says of itself ---------------------------------------------------------
 
@@ -280,7 +276,7 @@ class TrackerNode(LifecycleNode):
         pipeline, eyes, lifecycle = self._pipeline, self._eyes, self._lifecycle
         said = Said() if pipeline is None else pipeline.said
         seeing = eyes is not None and said.enabled and lifecycle == 'active'
-        silence, silent_for = eyes.silence() if seeing else ('', 0.0)
+        silence, silent_for = eyes.silence() if eyes is not None and seeing else ('', 0.0)
         return StatusReport(
             state=said.step.state if seeing else TargetState.IDLE, target_id=said.step.target_id,
             init=self._refusal if eyes is None else said.init, enabled=said.enabled,

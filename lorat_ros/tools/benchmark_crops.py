@@ -52,12 +52,13 @@ def decide(bundle: Bundle, sessions: Mapping[str, Session], figures: Mapping[str
     """
     decided = {}
     for engine, session in sessions.items():
-        if engine + ON_GPU not in figures:
+        device = device_of(session)
+        if engine + ON_GPU not in figures or device is None:
             continue
         cpu, gpu = figures[engine], figures[engine + ON_GPU]
         ratio, = compare({'cpu': cpu.mean(1).tolist(), 'gpu': gpu.mean(1).tolist()}, 'cpu')
         times = CropTimes(float(np.median(cpu)), float(np.median(gpu)), ratio.low or 0.0)
-        write_times(times_path(bundle, session, device_of(session)), times)
+        write_times(times_path(bundle, session, device), times)
         decided[engine] = times
     return decided
 

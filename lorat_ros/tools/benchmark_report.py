@@ -31,7 +31,7 @@ def model_report(bundle: Bundle, taken: Mapping[str, Taken], left_out: Mapping[s
     :param traffic: what a frame moves; None: not known.
     """
     manifest = bundle.manifest
-    first = next(iter(taken), None)
+    first = next(iter(taken), '')
     reference = REFERENCE if REFERENCE in taken else first
     rounds, frames = taken[first].samples['work'].shape if taken else (0, 0)
     macs = manifest.get('macs')

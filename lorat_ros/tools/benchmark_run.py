@@ -79,11 +79,11 @@ def measure_all(settings: Settings) -> dict[str, Any]:
     copies = max(copied)
     devices = {taken.device for one in measured for taken in one.taken.values()}
     gpu = gpu_limits() if devices - {'cpu'} else None
-    models = [{**model_report(one.bundle, one.taken, one.left_out, {
+    reports = [{**model_report(one.bundle, one.taken, one.left_out, {
         engine: limits_of(taken, Limits(peak.gflops, copies), gpu)
         for engine, taken in one.taken.items()}, one.traffic), 'crops_decided': one.crops}
         for one in measured]
-    ratios = model_ratios(models) if settings.together else []
+    ratios = model_ratios(reports) if settings.together else []
     return {
         'machine': machine,
         'settings': {**asdict(settings), 'image_wh': list(clip[0].shape[1::-1]),
@@ -94,7 +94,7 @@ def measure_all(settings: Settings) -> dict[str, Any]:
         'products_gflops': [{library: {'x'.join(map(str, shape)): rate
                                        for shape, rate in shapes.items()}
                              for library, shapes in found.items()} for found in products],
-        'models': models, 'ratios': [asdict(ratio) for ratio in ratios]}
+        'models': reports, 'ratios': [asdict(ratio) for ratio in ratios]}
 
 
 def clip_of(frames: str | None, init: str | None) -> tuple[list[np.ndarray], Box]:

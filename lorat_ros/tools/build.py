@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -21,12 +21,12 @@ from lorat_ros.engines.session import ENGINE_NAMES, EngineError, ENGINES, EXACT,
     PRECISION_NAMES, Session
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.models.catalog import find_bundle
-from lorat_ros.tools.build_steps import Console, JsonLines, thinned
+from lorat_ros.tools.build_steps import Console, JsonLines, News, ShownClip, thinned
 from lorat_ros.tools.frames import Frames, FramesError, open_frames
 from lorat_ros.tools.scene import cached_scene
 from lorat_ros.tools.target_arguments import target_of
 from lorat_ros.tracking.family import family_class
-from lorat_ros.tracking.parity import Clip, crops_of, gate
+from lorat_ros.tracking.parity import crops_of, gate
 
 HELP = 'make a model faster on this machine, if its boxes stay the same'
 CALIBRATION = 100      # crops at least, where there are so many
@@ -135,7 +135,7 @@ class _Images:
                         total=len(self._frames) or None, mininterval=0.5)
 
 
-def clips_of(paths: list[str], inits: list[str]) -> list[Clip]:
+def clips_of(paths: list[str], inits: list[str]) -> list[ShownClip]:
     """
     Open clips with their targets.
 
@@ -149,7 +149,7 @@ def clips_of(paths: list[str], inits: list[str]) -> list[Clip]:
         frames = open_frames(path)
         box: Box = target_of(frames, init, None).init_box
         images = _Images(frames)
-        clips.append(Clip(images, box, images.name))
+        clips.append(ShownClip(images, box, images.name))
     return clips
 
 
@@ -161,7 +161,8 @@ def _build_plans(bundle: Bundle, args: argparse.Namespace) -> Built:
     from lorat_ros.engines import tensorrt
     from lorat_ros.engines.plan_failure import Attempt
     from lorat_ros.engines.tensorrt_api import load_tensorrt, usable_gpu
-    from lorat_ros.tools.build_tensorrt import build as build_plans, Here, Options, Wanted
+    from lorat_ros.engines.tensorrt_job import Options
+    from lorat_ros.tools.build_tensorrt import build as build_plans, Here, Wanted
     here = Here(load_tensorrt(), usable_gpu(), tensorrt)
     news = NEWS[args.progress]()
     if not args.frames:
@@ -186,12 +187,12 @@ def _build_one(bundle: Bundle, args: argparse.Namespace) -> Built:
     return verdict, folder, args.precision
 
 
-NEWS = MappingProxyType({'bar': Console, 'json': JsonLines})
+NEWS: Mapping[str, Callable[[], News]] = MappingProxyType({'bar': Console, 'json': JsonLines})
 #: Engines that are built in a way of their own.
 WAYS: Mapping[str, Any] = MappingProxyType({'tensorrt': _build_plans})
 
 
-def build(bundle: Bundle, args: argparse.Namespace, clips: list[Clip]
+def build(bundle: Bundle, args: argparse.Namespace, clips: list[ShownClip]
           ) -> tuple[plan_cache.Verdict, Path]:
     """Build what the precision needs, let the gate judge it, and keep both."""
     module = importlib.import_module(ENGINES[args.engine].module)
@@ -217,7 +218,7 @@ def build(bundle: Bundle, args: argparse.Namespace, clips: list[Clip]
     return verdict, folder
 
 
-def _attempts(bundle: Bundle, exact: Session, precision: str, clips: list[Clip], folder: Path
+def _attempts(bundle: Bundle, exact: Session, precision: str, clips: list[ShownClip], folder: Path
               ) -> Iterator[str]:
     """Make one version after the other, the fastest first; yields what to call it."""
     if precision != 'int8':
@@ -234,6 +235,6 @@ def _attempts(bundle: Bundle, exact: Session, precision: str, clips: list[Clip],
         yield f' in {level}'
 
 
-def _name(clips: list[Clip], what: str) -> None:
+def _name(clips: list[ShownClip], what: str) -> None:
     for clip in clips:
         clip.frames.what = what

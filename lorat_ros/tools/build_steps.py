@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 from tqdm import tqdm
 
 from lorat_ros.engines.tensorrt_build import Progress
@@ -23,7 +25,7 @@ class News(Protocol):
     def say(self, text: str) -> None:
         """Tell something once."""
 
-    def stage(self, clips: list[Clip], what: str) -> None:
+    def stage(self, clips: Sequence[ShownClip], what: str) -> None:
         """Begin to go through clips."""
 
     def build(self, what: str, progress: Progress, expected: float | None) -> None:
@@ -35,6 +37,21 @@ def share_of(progress: Progress, expected: float | None) -> float | None:
     if progress.share is not None:
         return progress.share
     return min(progress.elapsed / expected, ALMOST) if expected else None
+
+
+class Shown(Protocol):
+    """Frames that show how far one is with them."""
+
+    what: str      # what is being done with them
+
+    def __iter__(self) -> Iterator[np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class ShownClip(Clip):
+    """A clip that shows how far one is with it."""
+
+    frames: Shown
 
 
 class Console:
@@ -49,7 +66,7 @@ class Console:
         self._end()
         print(text, file=sys.stderr)
 
-    def stage(self, clips: list[Clip], what: str) -> None:
+    def stage(self, clips: Sequence[ShownClip], what: str) -> None:
         """Begin to go through clips, which have bars of their own."""
         self._end()
         for clip in clips:
@@ -80,7 +97,7 @@ class JsonLines:
         """Tell something once."""
         self._write({'said': text})
 
-    def stage(self, clips: list[Clip], what: str) -> None:
+    def stage(self, clips: Sequence[ShownClip], what: str) -> None:
         """Begin to go through clips."""
         for clip in clips:
             clip.frames.what = what

@@ -23,8 +23,8 @@ from lorat_ros.engines.tensorrt_build import build_plan, Progress
 from lorat_ros.engines.tensorrt_job import job_for, Options
 from lorat_ros.engines.tensorrt_ladder import ladder, Step
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.tools.build_steps import News, share_of, thinned
-from lorat_ros.tracking.parity import Clip, crops_of, gate
+from lorat_ros.tools.build_steps import News, share_of, ShownClip, thinned
+from lorat_ros.tracking.parity import crops_of, gate
 
 CALIBRATION = 100      # crops at least, where there are so many
 
@@ -43,7 +43,7 @@ class Wanted(NamedTuple):
 
     bundle: Bundle
     precision: str
-    clips: list[Clip]
+    clips: list[ShownClip]
     options: Options
     threads: int
     cache: str | None
@@ -159,7 +159,7 @@ def _graphs(wanted: Wanted, step: Step, exact: Any, folder: Path, news: News
             for role, path in bundle.graphs.items():
                 model = plain_graph.plain(path, Path(scratch))
                 # What runs once or a few times per target is neither worth it nor ever judged.
-                if level and role == 'search':
+                if level and step.eights and role == 'search':
                     model = qdq.quantise(model, step.eights, level, feeds, Path(scratch))
                 if step.graph:
                     model = typed_graph.mixed(model, step.graph, bundle.handed_over(role))

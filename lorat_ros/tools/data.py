@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         for path, source in sources:
             print(f'{path}: {source.name}', flush=True)
             with tqdm(desc='writing', unit='picture') as bar:
-                def counted(items: Iterable[Any], bar: tqdm = bar) -> Iterator[Any]:
+                def counted(items: Iterable[Any], bar: tqdm[Any] = bar) -> Iterator[Any]:
                     for item in items:
                         yield item
                         bar.update()

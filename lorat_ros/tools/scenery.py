@@ -8,11 +8,13 @@ from one seeded RandomState (whose numbers NumPy guarantees for good), so it nev
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 LAND_WH = (2240, 1320)
 DENSITY = 1.4
@@ -91,8 +93,9 @@ def paint_land(rng: np.random.RandomState) -> np.ndarray:
     """Return the land, uint8 (height, width, 3), DENSITY pixels per unit."""
     size = (round(LAND_WH[0] * DENSITY), round(LAND_WH[1] * DENSITY))
     land = _fields(rng, size)
-    noise = sum(smooth_noise(rng, size, cell) * strength
-                for cell, strength in ((2.0, 5.0), (7.0, 6.0), (40.0, 7.0)))
+    noise = sum((smooth_noise(rng, size, cell) * strength
+                 for cell, strength in ((2.0, 5.0), (7.0, 6.0), (40.0, 7.0))),
+                start=np.zeros((size[1], size[0]), np.float32))
     land += noise[..., None]
     _road(rng, land)
     land = np.clip(land, 0, 255).astype(np.uint8)
@@ -107,8 +110,8 @@ def _fields(rng: np.random.RandomState, size_wh: tuple[int, int]) -> np.ndarray:
                         (88, 128, 148), (64, 138, 118), (104, 164, 168), (50, 100, 84)),
                        np.float32)
     step = 2.0  # units: fields have no finer detail
-    xs, ys = np.meshgrid(np.arange(0, LAND_WH[0], step, np.float32),
-                         np.arange(0, LAND_WH[1], step, np.float32))
+    xs, ys = np.meshgrid(np.arange(0, LAND_WH[0], step, dtype=np.float32),
+                         np.arange(0, LAND_WH[1], step, dtype=np.float32))
     seeds = [(x + rng.uniform(-90, 90), y + rng.uniform(-80, 80))
              for x in np.arange(80, LAND_WH[0], 310) for y in np.arange(90, LAND_WH[1], 290)]
     nearest = np.full(xs.shape, np.inf, np.float32)
@@ -176,8 +179,9 @@ def _houses(rng: np.random.RandomState, land: np.ndarray) -> None:
                 'shadow': (LIGHT[0] * 14, LIGHT[1] * 14, w, h), 'roof': (0, 0, w, h),
                 'far side': (-np.sin(turn) * h / 4, np.cos(turn) * h / 4, w, h / 2)}.items():
             corners = cv2.boxPoints(((x + dx, y + dy), (ww, hh), float(np.degrees(turn))))
-            paint = {'shadow': (30, 44, 40), 'roof': colour * 1.12, 'far side': colour * 0.8}
-            polygon(land, corners * DENSITY, tuple(paint[part]))
+            paint = {'shadow': np.array((30, 44, 40)), 'roof': colour * 1.12,
+                     'far side': colour * 0.8}
+            polygon(land, corners * DENSITY, paint[part].tolist())
 
 
 def _trees(rng: np.random.RandomState, land: np.ndarray) -> None:
@@ -197,14 +201,14 @@ def _trees(rng: np.random.RandomState, land: np.ndarray) -> None:
 
 
 def _crown(rng: np.random.RandomState, land: np.ndarray, centre: np.ndarray, radius: float,
-           colour: tuple) -> None:
+           colour: Sequence[float]) -> None:
     angles = np.arange(14) * (2 * np.pi / 14)
     reach = radius * (1 + 0.13 * rng.standard_normal(14))
     rim = centre + np.stack((np.cos(angles), np.sin(angles)), 1) * reach[:, None]
     polygon(land, rim * DENSITY, colour)
 
 
-def polygon(canvas: np.ndarray, points: np.ndarray, colour: tuple) -> None:
+def polygon(canvas: np.ndarray, points: np.ndarray, colour: Sequence[float]) -> None:
     """Fill a polygon (n, 2), in pixels, with a smooth rim."""
     cv2.fillPoly(canvas, [np.round(points * 16).astype(np.int32)],
                  tuple(float(c) for c in colour), cv2.LINE_AA, 4)
@@ -235,10 +239,10 @@ def paint_car(livery: Livery) -> Sprite:
     mask = np.zeros(canvas.shape[:2], np.uint8)
     middle = np.array(SPRITE_WH) / 2
 
-    def put(points: object, colour: tuple) -> None:
+    def put(points: ArrayLike, colour: Sequence[float]) -> None:
         polygon(canvas, (np.asarray(points, float) + middle) * SPRITE_DENSITY, colour)
 
-    def both_sides(points: object, colour: tuple) -> None:
+    def both_sides(points: ArrayLike, colour: Sequence[float]) -> None:
         put(points, colour)
         put(np.asarray(points, float) * (1, -1), colour)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -86,16 +87,16 @@ def _got10k(folder: Path) -> list[Source]:
     listed = folder / 'list.txt'
     places = ([folder / name for name in listed.read_text().split()] if listed.is_file()
               else [place for place, _ in _with_truth(folder, TRUTH_NAME)])
-    return [Source(place.name, _frames_of(place), place / TRUTH_NAME,
-                   **_got10k_labels(place)) for place in places]
+    return [_got10k_source(place) for place in places]
 
 
-def _got10k_labels(place: Path) -> dict[str, tuple[Path, ...]]:
+def _got10k_source(place: Path) -> Source:
     """The toolkit goes by cover.label alone; absence.label is the next best."""
-    for key, name in (('cover', 'cover.label'), ('absent', 'absence.label')):
-        if (place / name).is_file():
-            return {key: (place / name,)}
-    return {}
+    plain = Source(place.name, _frames_of(place), place / TRUTH_NAME)
+    cover, absence = place / 'cover.label', place / 'absence.label'
+    if cover.is_file():
+        return replace(plain, cover=(cover,))
+    return replace(plain, absent=(absence,)) if absence.is_file() else plain
 
 
 def _lasot(folder: Path) -> list[Source]:

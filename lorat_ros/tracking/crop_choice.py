@@ -45,11 +45,11 @@ def device_of(session: Session) -> CropDevice | None:
     A session that does has ``crop_device``, a device of torch, and ``crop_stream``, the stream it
     runs on.
     """
-    device = getattr(session, 'crop_device', None)
+    device, stream = (getattr(session, f'crop_{what}', None) for what in ('device', 'stream'))
     if device is None:
         return None
     from lorat_ros.engines.torch_crops import TorchCrops      # torch, which such a session has
-    return TorchCrops(device, session.crop_stream)
+    return TorchCrops(device, stream)
 
 
 def open_sampler(crops: str, bundle: Bundle, session: Session, cache: str | Path | None = None

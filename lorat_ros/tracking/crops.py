@@ -123,10 +123,11 @@ def crop_recipe(plan: CropPlan, image_wh: tuple[int, int]) -> Recipe:
     step, first = _thinning(plan.grain)
     fine = area_taps if _shrinks(plan) else linear_taps
     coarse = halved if plan.grain > 1 else lambda taps: taps
-    axes = [no_taps() if high == low else
-            moved(coarse(fine((high - low) // plan.grain, end - start)), low + first, step)
-            for low, high, start, end in _axes(plan)]
-    return Recipe(*axes, plan.destination[:2], plan.size, _fill_of(plan), whole=True)
+    columns, rows = (
+        no_taps() if high == low else
+        moved(coarse(fine((high - low) // plan.grain, end - start)), low + first, step)
+        for low, high, start, end in _axes(plan))
+    return Recipe(columns, rows, plan.destination[:2], plan.size, _fill_of(plan), whole=True)
 
 
 def _thinning(grain: int) -> tuple[int, int]:
@@ -181,9 +182,10 @@ def _framed(part: np.ndarray, plan: CropPlan) -> np.ndarray:
                               value=_fill_of(plan))
 
 
-def _fill_of(plan: CropPlan) -> tuple[float, ...]:
+def _fill_of(plan: CropPlan) -> tuple[float, float, float]:
     """Fill as whole levels, BGR."""
-    return tuple(np.round(plan.fill).tolist())
+    blue, green, red = np.round(plan.fill).tolist()
+    return blue, green, red
 
 
 def _taps(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -227,13 +229,15 @@ def sample_bilinear(image: np.ndarray, plan: CropPlan) -> np.ndarray:
 
 def bilinear_recipe(plan: CropPlan, image_wh: tuple[int, int]) -> Recipe:
     """``sample_bilinear`` in plain numbers."""
-    axes = [no_taps() if high == low else moved(pair_taps(*_taps(high - low, end - start)), low)
-            for low, high, start, end in _axes(plan)]
-    return Recipe(*axes, plan.destination[:2], plan.size, plan.fill, whole=False)
+    columns, rows = (
+        no_taps() if high == low else moved(pair_taps(*_taps(high - low, end - start)), low)
+        for low, high, start, end in _axes(plan))
+    return Recipe(columns, rows, plan.destination[:2], plan.size, plan.fill, whole=False)
 
 
 def mean_colour(image: np.ndarray) -> tuple[float, float, float]:
     """Mean colour of an image (height, width, 3), BGR; large images are thinned."""
     step = max(1, min(image.shape[:2]) // 120)
     thin = np.ascontiguousarray(image[::step, ::step])
-    return tuple(cv2.mean(thin)[:3])
+    blue, green, red, _ = cv2.mean(thin)
+    return blue, green, red

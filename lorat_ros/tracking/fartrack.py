@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lorat_ros.boxes import Box
-from lorat_ros.engines.session import Value
+from lorat_ros.engines.session import arrays, Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.family import Answer, CropSizes, reading
 from lorat_ros.tracking.sampler import HOST, Sampler
@@ -97,7 +97,7 @@ class FarTrackFamily:
             self._memory = TemplateMemory(self._capacity)
         self._box: Box = (0.0, 0.0, 0.0, 0.0)
         self._image: np.ndarray | None = None       # from ``look`` to ``answer``
-        self._crop: SquareCrop | None = None
+        self._crop: SquareCrop                      # of the last ``look``
         self._newest = 0                            # number of the newest template
         self._fresh: dict[int, np.ndarray] = {}     # crops of templates not all of which are known
         #: Numbers of the templates that the last ``look`` put into the slots.
@@ -136,13 +136,16 @@ class FarTrackFamily:
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
         """Read the box, keep what the newest template is worth, and cut the next one."""
         image, self._image = self._image, None      # it may be a message's own memory
-        logits = outputs['logits'][0]
+        if image is None:
+            raise RuntimeError('answer() without look(): call look(image) for every answer')
+        read = arrays(outputs)
+        logits = read['logits'][0]
         usable = bool(np.isfinite(logits).all())
         if usable:
             x1, y1, x2, y2 = self._decode(logits).tolist()
             found = self._crop.to_image(((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1))
             self._box = clip_box(found, (image.shape[1], image.shape[0]))
-        self._judge(outputs)
+        self._judge(read)
         self._newest += 1
         self._fresh[self._newest] = self._cut_template(image)
         return Answer(self._box, score_of(logits) if usable else 0.0, self._crop.window)
@@ -154,7 +157,7 @@ class FarTrackFamily:
         other._memory = self._memory.copy()
         return other
 
-    def _judge(self, outputs: Mapping[str, Value]) -> None:
+    def _judge(self, outputs: Mapping[str, np.ndarray]) -> None:
         """Put the newest template's tokens into the memory, without those of lowest rank."""
         embedded = outputs['tokens']
         place = self.slots.index(self._newest) if len(embedded) > 1 else 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from lorat_ros.boxes import Box, centre_xywh, clip_xywh
 from lorat_ros.engines.sampling import Colours
-from lorat_ros.engines.session import Value
+from lorat_ros.engines.session import arrays, Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crops import (crop_recipe, CropPlan, mean_colour, plan_crop, sample_crop,
                                       window_side)
@@ -56,8 +56,12 @@ def normalise(crop: np.ndarray) -> np.ndarray:
     return tensor
 
 
-CROPS = CropRule(sample_crop, normalise, crop_recipe, Colours(
-    tuple(IMAGE_MEAN.tolist()), (float(IMAGE_SCALE),) * 3))
+def _colours() -> Colours:
+    (blue, green, red), scale = IMAGE_MEAN.tolist(), float(IMAGE_SCALE)
+    return Colours((blue, green, red), (scale, scale, scale))
+
+
+CROPS: CropRule[CropPlan] = CropRule(sample_crop, normalise, crop_recipe, _colours())
 
 
 def shape_change(size: tuple[np.ndarray | float, np.ndarray | float],
@@ -95,7 +99,7 @@ class KestrelFamily:
         self._fill = (0.0, 0.0, 0.0)
         self._box: Box = (0.0, 0.0, 0.0, 0.0)
         self._image_wh = (0, 0)
-        self._plan: CropPlan | None = None
+        self._plan: CropPlan      # of the last ``look``
         self._rivals = Rivals()
         #: Who decides what is believed of an answer; nobody where the bundle weighs no evidence.
         self.evidence: Evidence | None = None
@@ -128,7 +132,8 @@ class KestrelFamily:
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
         """Choose the best cell, smooth the size, and move on unless the score is hopeless."""
-        logits, boxes = outputs['score'][0], outputs['boxes'][0]
+        read = arrays(outputs)
+        logits, boxes = read['score'][0], read['boxes'][0]
         score = 1 / (1 + np.exp(-logits.astype(np.float64)))
         if not (np.isfinite(score).all() and np.isfinite(boxes).all()):
             return Answer(self._reported(self._box), 0.0, self._plan.window)
@@ -142,7 +147,7 @@ class KestrelFamily:
         if chosen is None:
             self._rivals.follow([peak.box for peak in peaks], None, False)
             self._move_on(self._box, best)
-            return self._answered(self._box, best, outputs)
+            return self._answered(self._box, best, read)
         row, column = chosen.cell
         _, _, last_w, last_h = self._plan.to_crop(self._box)
         new_w, new_h = float(w[row, column]), float(h[row, column])
@@ -157,7 +162,7 @@ class KestrelFamily:
         # Sure of it: then what it sees beside the target is not the target.
         self._rivals.follow([peak.box for peak in peaks], found, best >= SURE)
         self._move_on(found, best)
-        return self._answered(found, best, outputs)
+        return self._answered(found, best, read)
 
     def around(self, box: Box) -> KestrelFamily:
         """Make another one that looks around a box; that the target is there is not known."""
@@ -170,13 +175,13 @@ class KestrelFamily:
     def _answered(self, box: Box, score: float, outputs: Mapping[str, np.ndarray]) -> Answer:
         """Say where it is; how sure that is, all evidence says. How to go on, the peak does."""
         reported = self._reported(box)
-        if self.evidence is None:
+        if self.evidence is None or self._weights is None:
             return Answer(reported, score, self._plan.window)
         size = self._sizes.search
-        inside = self._plan.to_crop(reported)
+        x, y, w, h = inside = self._plan.to_crop(reported)
         cover = cover_of_cells(inside, size // STRIDE, size)
         self.pieces, belief = self.evidence.weigh(
-            outputs, cover, tuple(v / size for v in inside), score, self._weights)
+            outputs, cover, (x / size, y / size, w / size, h / size), score, self._weights)
         return Answer(reported, belief, self._plan.window)
 
     def _peak(self, cell: tuple[int, int], score: np.ndarray, boxes: np.ndarray) -> Peak:
@@ -225,8 +230,9 @@ class KestrelFamily:
 
     def _rank(self, score: np.ndarray, w: np.ndarray, h: np.ndarray) -> np.ndarray:
         """Score of every cell, less what speaks against it: shape, and distance."""
-        _, _, *last = self._plan.to_crop(self._box)
-        rank = score * np.exp(-self._shape_penalty * (shape_change((w, h), tuple(last)) - 1))
+        _, _, last_w, last_h = self._plan.to_crop(self._box)
+        change = shape_change((w, h), (last_w, last_h))
+        rank = score * np.exp(-self._shape_penalty * (change - 1))
         # The longer it has not been seen, the less its last place says.
         weight = self._window_weight / (1 + self._absent_for / FORGET_PLACE)
         return (1 - weight) * rank + weight * self._window * rank.max()

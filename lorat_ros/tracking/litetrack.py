@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lorat_ros.boxes import Box
-from lorat_ros.engines.session import Value
+from lorat_ros.engines.session import arrays, Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.family import Answer, CropSizes, reading
 from lorat_ros.tracking.sampler import HOST, Sampler
@@ -69,7 +69,7 @@ class LiteTrackFamily:
         self._memory: dict[str, Value] = {}
         self._state: Box = (0.0, 0.0, 0.0, 0.0)
         self._image_wh = (0, 0)
-        self._crop: SquareCrop | None = None
+        self._crop: SquareCrop      # of the last ``look``
 
     def start(self, image: np.ndarray, box: Box) -> dict[str, Value]:
         """Take a target: template crop, and its box in there for the target token."""
@@ -90,9 +90,10 @@ class LiteTrackFamily:
 
     def answer(self, outputs: Mapping[str, Value]) -> Answer:
         """Read the box of the best cell and go there; score 0 if the network gave no numbers."""
-        score = outputs['score'][0]
+        read = arrays(outputs)
+        score = read['score'][0]
         cell = best_cell(score, self._window)
-        found = self._crop.to_image(box_of_cell(cell, outputs['size'][0], outputs['offset'][0]))
+        found = self._crop.to_image(box_of_cell(cell, read['size'][0], read['offset'][0]))
         confidence = float(score[cell])
         if not (math.isfinite(confidence) and all(math.isfinite(v) for v in found)):
             return Answer(self._state, 0.0, self._crop.window)

@@ -16,7 +16,7 @@ import numpy as np
 
 from lorat_ros.boxes import Box
 from lorat_ros.engines.sampling import Colours
-from lorat_ros.engines.session import Value
+from lorat_ros.engines.session import arrays, Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.crops import bilinear_recipe, CropPlan, sample_bilinear, window_side
 from lorat_ros.tracking.family import Answer, CropSizes, reading
@@ -69,7 +69,7 @@ def plan_window(box: np.ndarray, factor: float, size: int, image_wh: tuple[int, 
     :param box: (4,) xyxy in image pixels; fill: BGR colour outside the image.
     """
     scale, shift = nominal_window(box, factor, size)
-    return align_window((scale, scale), shift, size, image_wh, fill)
+    return align_window((scale, scale), shift.tolist(), size, image_wh, fill)
 
 
 def align_window(scale: Sequence[float], shift: Sequence[float], size: int,
@@ -123,8 +123,12 @@ def normalise(crop: np.ndarray) -> np.ndarray:
     return tensor
 
 
-CROPS = CropRule(sample_bilinear, normalise, bilinear_recipe, Colours(
-    tuple((255 * IMAGE_MEAN).tolist()), tuple((1 / (255 * IMAGE_STD)).tolist())))
+def _colours() -> Colours:
+    (b, g, r), (sb, sg, sr) = (255 * IMAGE_MEAN).tolist(), (1 / (255 * IMAGE_STD)).tolist()
+    return Colours((b, g, r), (sb, sg, sr))
+
+
+CROPS: CropRule[CropPlan] = CropRule(sample_bilinear, normalise, bilinear_recipe, _colours())
 
 
 def window_of(grid: int) -> np.ndarray:
@@ -201,13 +205,14 @@ class LoratFamily:
         self._fill = (0.0, 0.0, 0.0)
         self._state = np.zeros(4)
         self._image_wh = (0, 0)
-        self._plan: CropPlan | None = None
+        self._plan: CropPlan      # of the last ``look``
 
     def start(self, image: np.ndarray, box: Box) -> dict[str, Value]:
         """Take a target: template crop, its cells, and the fill colour of the whole sequence."""
         x, y, w, h = box
         self._state = np.array((x, y, x + w, y + h), np.float64)
-        self._fill = tuple(cv2.mean(image)[:3])
+        blue, green, red, _ = cv2.mean(image)
+        self._fill = blue, green, red
         plan = plan_window(self._state, self._sizes.template_factor, self._sizes.template,
                            (image.shape[1], image.shape[0]), self._fill)
         mask = template_mask(template_cells(self._state, plan), self._sizes.template // PATCH)
@@ -231,8 +236,9 @@ class LoratFamily:
 
         If the network gave no numbers, the box stays and the score is 0.
         """
-        index, score, _ = choose(outputs['score'][0], self._window, self._window_weight)
-        best = outputs['boxes'].reshape(-1, 4)[index] * np.float32(self._sizes.search)
+        read = arrays(outputs)
+        index, score, _ = choose(read['score'][0], self._window, self._window_weight)
+        best = read['boxes'].reshape(-1, 4)[index] * np.float32(self._sizes.search)
         found = clip(to_image(best, self._plan), self._image_wh)
         if not (math.isfinite(score) and np.isfinite(found).all()):
             found, score = self._state, 0.0

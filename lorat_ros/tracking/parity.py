@@ -19,7 +19,7 @@ import numpy as np
 from lorat_ros.boxes import Box, iou_xywh
 from lorat_ros.engines.gate import ParitySession
 from lorat_ros.engines.plan_cache import judge, Verdict
-from lorat_ros.engines.session import Handle, Session, Value
+from lorat_ros.engines.session import arrays, Handle, Session, Value
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.tracking.family import Family, family_class
 
@@ -45,7 +45,7 @@ def _start(bundle: Bundle, session: Session, image: np.ndarray, box: Box) -> Fam
 
 
 def _searched(bundle: Bundle, session: Session, clip: Clip
-              ) -> Iterator[tuple[np.ndarray, Family | None, Mapping[str, object]]]:
+              ) -> Iterator[tuple[np.ndarray, Family | None, Mapping[str, Value]]]:
     """Track through a clip: an image, and before its answer is taken the family and its inputs."""
     family: Family | None = None
     for image in clip.frames:
@@ -82,11 +82,9 @@ def _correlation(one: Mapping[str, Value], other: Mapping[str, Value]) -> float:
 
     Every output that the family reads counts as a map. One that hardly varies says nothing.
     """
-    least = 1.0
-    for name, value in one.items():
-        if isinstance(value, Handle):
-            continue
-        a, b = (np.ravel(x).astype(np.float64) for x in (value, other[name]))
+    least, others = 1.0, arrays(other)
+    for name, value in arrays(one).items():
+        a, b = (np.ravel(x).astype(np.float64) for x in (value, others[name]))
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
             return 0.0
         a, b = a - a.mean(), b - b.mean()
@@ -110,7 +108,7 @@ class _Alone:
 
     def overlap(self, image: np.ndarray, box: Box) -> float | None:
         """Overlap of its box with another; None once the sequence is over."""
-        if not self._left:
+        if not self._left or self._family is None:
             return None
         self._left -= 1
         outputs = self._session.run(self._family.role, self._family.look(image))
@@ -129,7 +127,11 @@ def gate(bundle: Bundle, exact: Session, candidate: Session, clips: Iterable[Cli
     :param first: number of the first frame compared.
     """
     pair, free = ParitySession(exact, candidate), _Alone(bundle, candidate)
-    overlaps, scores, maps, tracked, names = [], [], [], [], []
+    overlaps: list[float] = []
+    scores: list[float] = []
+    maps: list[float] = []
+    tracked: list[float] = []
+    names: list[str] = []
     number = -1
     for clip in clips:
         names.append(clip.name)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,7 @@ Plan = TypeVar('Plan')      # a family's own: CropPlan or SquareCrop
 
 
 @dataclass(frozen=True)
-class CropRule:
+class CropRule(Generic[Plan]):
     """How the crops of a family come about."""
 
     #: Image (height, width, 3) uint8 BGR and a plan to the crop (S, S, 3) in 0..255, BGR.
@@ -40,7 +40,7 @@ class Sampler(Protocol):
 
     where: str      # 'cpu', or the name of the device
 
-    def cut(self, image: np.ndarray, plan: Plan, rule: CropRule) -> Value:
+    def cut(self, image: np.ndarray, plan: Plan, rule: CropRule[Plan]) -> Value:
         """
         Execute a plan by a rule.
 
@@ -56,7 +56,7 @@ class HostSampler:
 
     where = 'cpu'
 
-    def cut(self, image: np.ndarray, plan: Plan, rule: CropRule) -> np.ndarray:
+    def cut(self, image: np.ndarray, plan: Plan, rule: CropRule[Plan]) -> np.ndarray:
         """Execute a plan by a rule; see ``Sampler.cut``."""
         return rule.normalise(rule.sample(image, plan))
 
@@ -74,7 +74,7 @@ class DeviceSampler:
     def __init__(self, device: CropDevice) -> None:
         self._device, self.where = device, device.where
 
-    def cut(self, image: np.ndarray, plan: Plan, rule: CropRule) -> Handle:
+    def cut(self, image: np.ndarray, plan: Plan, rule: CropRule[Plan]) -> Handle:
         """Execute a plan by a rule; see ``Sampler.cut``."""
         recipe = rule.recipe(plan, (image.shape[1], image.shape[0]))
         return Handle(self._device.make(image, recipe, rule.colours))

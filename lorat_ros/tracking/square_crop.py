@@ -145,9 +145,9 @@ def square_recipe(crop: SquareCrop, image_wh: tuple[int, int]) -> Recipe:
     """``sample_square`` in plain numbers: what is black has taps that do not count."""
     step = _step(crop.side)
     taps = linear_taps(-(-crop.side // step), crop.size)
-    axes = [moved(within(moved(taps, low // step), 0, -(-(length - 1) // step)), 0, step)
-            for low, length in zip(crop.corner, image_wh)]
-    return Recipe(*axes, (0, 0), crop.size, (0.0, 0.0, 0.0), whole=True)
+    columns, rows = (moved(within(moved(taps, low // step), 0, -(-(length - 1) // step)), 0, step)
+                     for low, length in zip(crop.corner, image_wh))
+    return Recipe(columns, rows, (0, 0), crop.size, (0.0, 0.0, 0.0), whole=True)
 
 
 def _step(side: int) -> int:
@@ -172,9 +172,13 @@ def normalise(crop: np.ndarray) -> np.ndarray:
     return tensor
 
 
-CROPS = CropRule(sample_square, normalise, square_recipe, Colours(
-    tuple(255 * mean for mean in reversed(_RGB_MEAN)),
-    tuple(1 / (255 * std) for std in reversed(_RGB_STD))))
+def _colours() -> Colours:
+    (red, green, blue), (red_std, green_std, blue_std) = _RGB_MEAN, _RGB_STD
+    return Colours((255 * blue, 255 * green, 255 * red),
+                   (1 / (255 * blue_std), 1 / (255 * green_std), 1 / (255 * red_std)))
+
+
+CROPS: CropRule[SquareCrop] = CropRule(sample_square, normalise, square_recipe, _colours())
 
 
 def clip_box(box: Box, image_wh: tuple[int, int], margin: float = MARGIN) -> Box:

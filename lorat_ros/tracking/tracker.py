@@ -130,8 +130,9 @@ class Tracker:
         """
         if self._family is None:
             raise RuntimeError('scout() before init(): call init(image, (x, y, w, h)) first')
+        x, y, w, h = (float(value) for value in box)
         other = copy.copy(self)
-        other._family = self._family.around(tuple(float(value) for value in box))
+        other._family = self._family.around((x, y, w, h))
         return other
 
     def follow(self, scout: Tracker) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 import apsw
 import numpy as np
@@ -107,7 +107,7 @@ def messages(reader: Reader, topic: Connection) -> Iterator[tuple[Connection, in
 
 def stamp_in(data: bytes) -> int:
     """The stamp in the bytes of a message that begins with a header, nanoseconds."""
-    order = 'little' if data[1] & 1 else 'big'
+    order: Literal['little', 'big'] = 'little' if data[1] & 1 else 'big'
     seconds = int.from_bytes(data[4:8], order, signed=True)
     return seconds * 1_000_000_000 + int.from_bytes(data[8:12], order)
 
@@ -142,7 +142,7 @@ class Truths:
     stamps: np.ndarray                               # (n,) nanoseconds
     boxes: list[dict[str, Optional[np.ndarray]]]     # of each message: by id; None: no box
 
-    def identities(self) -> Counter:
+    def identities(self) -> Counter[str]:
         """How many boxes each id has."""
         return Counter(name for boxes in self.boxes for name, box in boxes.items()
                        if box is not None)
@@ -151,7 +151,8 @@ class Truths:
 def read_truths(reader: Reader, topic: Connection, by_header: bool, name: str, notes: Notes
                 ) -> Truths:
     """Read all detections; several of one id in one message tell nothing, and are noted."""
-    read, stamps, found, unclear = decoder(topic), [], [], Counter()
+    read, stamps, found = decoder(topic), [], []
+    unclear: Counter[str] = Counter()
     for _, received, data in messages(reader, topic):
         message = read(data)
         stamps.append(stamp_of(message) if by_header else received)
@@ -183,7 +184,7 @@ class BagClip:
 
     def shots(self, notes: Notes, every: int = 1) -> Iterator[Shot]:
         """Every ``every``-th frame; images that cannot be read are noted and left out."""
-        bad: Counter = Counter()
+        bad: Counter[str] = Counter()
         of_boxes = Notes()
         with opened(self.path) as reader:
             topic = next(c for c in reader.connections if c.topic == self.topic)

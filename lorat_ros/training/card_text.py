@@ -128,8 +128,9 @@ def scores(facts: Facts) -> str:
                      '`--hold-out CLIP` keeps clips apart; `lorat evaluate` measures sequences.')
         return '\n\n'.join(parts)
     clips = list(found.success['plain'])
-    rows = [(fault.replace('_', ' '), *(f'{100 * row[c]:.1f}' for c in clips),
-             f'{100 * found.mean(fault):.1f}') for fault, row in found.success.items()]
+    rows: list[tuple[object, ...]] = [
+        (fault.replace('_', ' '), *(f'{100 * row[c]:.1f}' for c in clips),
+         f'{100 * found.mean(fault):.1f}') for fault, row in found.success.items()]
     parts += [f'Followed through held-out clips from their first frame ({found.frames} frames; '
               f'of each at most the first {MOST_FRAMES}), as they are and under faults: success '
               'AUC in percent' + (f' (`{facts.judging}`).' if facts.judging else '.'),

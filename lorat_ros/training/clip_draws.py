@@ -73,20 +73,19 @@ class ClipDraws:
         :raises ValueError: no clip of the pool is long enough.
         """
         self.pool, self.config = pool, config or ClipConfig()
-        tracks = {(name, number): track for name, known in pool.tracks.items()
-                  for number, track in enumerate(known)}
-        kinds = {'clip': {name: (clip, name) for name, clip in pool.clips.items()},
-                 'tracked': {key: (track, key[0]) for key, track in tracks.items()}}
+        kinds = {'clip': [(clip, name) for name, clip in pool.clips.items()],
+                 'tracked': [(track, name) for name, known in pool.tracks.items()
+                             for track in known]}
         self._groups: dict[str, tuple[list[Sequence[Item]], np.ndarray]] = {}
         for kind, found in kinds.items():
-            long = [(clip, pool.weights.get(name, 1.0)) for clip, name in found.values()
+            long = [(clip, pool.weights.get(name, 1.0)) for clip, name in found
                     if len(clip) >= self.config.length]
             if long and getattr(self.config, kind) > 0:
                 # As often as there are places to begin; the root keeps one from drowning others.
                 chances = [np.sqrt(len(clip)) * weight for clip, weight in long]
                 self._groups[kind] = [clip for clip, _ in long], np.cumsum(chances)
         if not self._groups:
-            most = max((len(clip) for found in kinds.values() for clip, _ in found.values()),
+            most = max((len(clip) for found in kinds.values() for clip, _ in found),
                        default=0)
             raise ValueError(f'no clip has {self.config.length} labelled frames, the longest has '
                              f'{most}: ' + (f'give draws.length={most} or less' if most > 1 else

@@ -83,7 +83,7 @@ def evaluate(tracker: Tracker, clips: Mapping[str, Sequence[Item]]) -> dict[str,
     return success_of(track_clips(tracker, clips))
 
 
-def scores_seen_and_hidden(tracker: Tracker, clip: list[Item], hidden: int = 15
+def scores_seen_and_hidden(tracker: Tracker, clip: Sequence[Item], hidden: int = 15
                            ) -> tuple[list[float], list[float], list[float]]:
     """
     Track a clip whose target is covered for ``hidden`` frames in its middle.
@@ -124,7 +124,10 @@ def look_alike_taken(tracker: Tracker, clips: Iterable[Sequence[Item]], hidden: 
 
     Clips are left out on a side that has no room for it most of the time.
     """
-    onto, scores, after, runs = [], [], [], 0
+    onto: list[float] = []
+    scores: list[float] = []
+    after: list[float] = []
+    runs = 0
     for clip, side in ((clip, side) for clip in clips for side in (-1, 1)):
         start = len(clip) // 2
         shown = clip[:start + hidden + 10]
@@ -139,7 +142,7 @@ def look_alike_taken(tracker: Tracker, clips: Iterable[Sequence[Item]], hidden: 
             twin = twin_box(item, side)
             if covered and number > start:
                 scores.append(result.score)
-                onto.append(twin is not None and iou_xywh(result.box, twin) > 0.3)
+                onto.append(twin is not None and float(iou_xywh(result.box, twin)) > 0.3)
             elif number >= start + hidden:
                 after.append(float(iou_xywh(result.box, item.box)))
     nothing = [np.nan]
@@ -147,7 +150,7 @@ def look_alike_taken(tracker: Tracker, clips: Iterable[Sequence[Item]], hidden: 
                  float(np.mean(after or nothing)))
 
 
-def print_scores(tracker: Tracker, clips: dict[str, list[Item]]) -> None:
+def print_scores(tracker: Tracker, clips: Mapping[str, Sequence[Item]]) -> None:
     """Print the spread of scores while targets are followed and while they are covered."""
     runs = [scores_seen_and_hidden(tracker, clip) for clip in clips.values()]
     for name, part in (('followed', 0), ('covered', 1)):

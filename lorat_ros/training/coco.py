@@ -32,7 +32,8 @@ def runs_of_text(text: str) -> list[int]:
 
     :raises DataError: the string ends within a number, or has characters that do not occur.
     """
-    runs, place = [], 0
+    runs: list[int] = []
+    place = 0
     codes = [ord(character) - 48 for character in text]
     if any(not 0 <= code < 64 for code in codes) or (codes and codes[-1] & 32):
         raise DataError(f'run lengths {text[:40]!r} are cut off or no run lengths')

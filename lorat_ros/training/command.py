@@ -59,7 +59,8 @@ def data_of(args: argparse.Namespace, chief: bool) -> tuple[Pool, Pool | None]:
 
 def in_words(figures: dict[str, float]) -> dict[str, str]:
     """What the progress bar says; rates are in samples (pairs) a second."""
-    said = {k: f'{figures[k]:.3g}' for k in ('total', 'overlap', 'held_out') if k in figures}
+    said: dict[str, str] = {k: f'{figures[k]:.3g}' for k in ('total', 'overlap', 'held_out')
+                            if k in figures}
     rates = {k: f'{figures[k]:.0f}/s' for k in ('loader', 'trainer')}
     return {**said, **rates, 'waiting': f'{figures["loading"]:.0%}'}
 

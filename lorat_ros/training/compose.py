@@ -44,6 +44,8 @@ def _blend(crop: np.ndarray, layer: np.ndarray, alpha: np.ndarray) -> None:
 
 def paste(crop: np.ndarray, item: Item, warp: np.ndarray, rng: np.random.Generator) -> None:
     """Paste a masked object into a crop, in place; ``warp`` (2, 3) leads from its image there."""
+    if item.mask is None:
+        raise ValueError('an object without a mask cannot be pasted: take one that has one')
     layer = warp_pixels(item.image, warp, crop.shape[0])
     alpha = warp_pixels(item.mask, warp, crop.shape[0], cv2.BORDER_CONSTANT)
     if rng.random() < 0.7:       # soft edges, else the seam gives the object away

@@ -76,5 +76,5 @@ def draw_contact(folders: Sequence[Path], path: Path, rows: int = 24, columns: i
         numbers = np.unique(np.linspace(0, count - 1, min(columns, count)).round().astype(int))
         shelf = found.shelf()
         sheet.append(_row(_summary(folder, found.pictures, shelf),
-                          _tiles(found.pictures, shelf, numbers), columns))
+                          _tiles(found.pictures, shelf, numbers.tolist()), columns))
     path.write_bytes(cv2.imencode('.png', np.vstack(sheet))[1].tobytes())

@@ -6,21 +6,21 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from lorat_ros.training.footage import Clip, DataError, Notes, SMALLEST_MOVING, StillSet
+from lorat_ros.training.footage import (Clip, DataError, Notes, Progress, SMALLEST_MOVING,
+                                        StillSet)
 from lorat_ros.training.store import PictureError
 
 QUALITY = 90                 # of the JPEG files
 MOST_LABELS = 255            # objects that a mask of 8 bits can tell apart
 INDEX = ('path', 'source_repo', 'licence', 'width', 'height', 'kind', 'has_mask', 'has_box',
          'frames', 'source_path')
-Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:
@@ -80,7 +80,8 @@ def write_stills(stills: StillSet, folder: Path, notes: Notes,
     """Write stills, their masks and boxes.csv; returns figures and the name of each."""
     order = np.argsort(stills.owner, kind='stable')
     starts = np.searchsorted(stills.owner[order], np.arange(len(stills.pictures) + 1))
-    rows, index = [('file', 'label', 'class', 'x', 'y', 'w', 'h')], []
+    rows: list[tuple[object, ...]] = [('file', 'label', 'class', 'x', 'y', 'w', 'h')]
+    index: list[dict[str, Any]] = []
     for number in progress(range(len(stills.pictures))):
         mine = order[starts[number]:starts[number + 1]]
         try:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -156,8 +156,9 @@ def watch_all(bundle: Bundle, session: Session, clips: Mapping[str, Sequence[Ite
         for file, (fault, made_of) in zip(found[clip], WAYS.values()):
             if not file.exists():
                 unfinished = file.with_suffix('.part')
+                account: dict[str, Any] = watch(bundle, session, made_of(items), fault)
                 with unfinished.open('wb') as out:
-                    np.savez(out, **watch(bundle, session, made_of(items), fault))
+                    np.savez(out, **account)
                 unfinished.rename(file)
     return found
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Optional, Protocol
+from typing import Any, NamedTuple, Optional, Protocol
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from lorat_ros.training.store import (Picture, PictureError, Pictures, shrunk_si
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 SMALLEST_MOVING, SMALLEST_STILL = 6.0, 8.0      # pixels of the shorter side, after shrinking
 ABSENT = (np.nan,) * 4
+#: Wraps what is gone through one by one, for a progress bar.
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 class DataError(ValueError):
@@ -30,7 +32,7 @@ class Notes:
     """What was not as it should be, and what was done about it; and how much there was."""
 
     lines: list[str] = field(default_factory=list)
-    counts: Counter = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def say(self, where: object, what: str) -> None:
         """Note one thing."""

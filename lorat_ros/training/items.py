@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Optional, overload
 
@@ -23,7 +23,8 @@ class Item:
     box: Box                          # (x, y, w, h) pixels
     outline: np.ndarray               # (points, 2) float32 pixels; what a rotation turns
     mask: np.ndarray | None = None    # (height, width) uint8, 0 or 255; None: only the box
-    picture: Hashable = None          # names the image where it is read anew each time
+    #: Folder and number: names the image where it is read anew each time.
+    picture: tuple[str, int] | None = None
 
     def shares_image(self, other: Item) -> bool:
         """Whether both are in one image."""
@@ -94,7 +95,7 @@ def box_decides(box: Box, mask: Optional[np.ndarray]) -> Shape:
     return shape
 
 
-class Shelf(Sequence):
+class Shelf(Sequence[Item]):
     """
     Objects in pictures that are read, and shrunk, when an object is taken; slices are shelves.
 
@@ -153,12 +154,12 @@ class Shelf(Sequence):
         shape = self.pictures.store.get(
             (self._token, row), lambda: self._shape(row, image.shape[:2], scale),
             lambda shape: 400 if shape.mask is None else 400 + shape.mask.nbytes)
-        return Item(image, *shape, picture=(self.pictures.folder, number))
+        return Item(image, shape.box, shape.outline, shape.mask, (self.pictures.folder, number))
 
     def _shape(self, row: int, size: tuple[int, int], scale: tuple[float, float]) -> Shape:
-        box = tuple((np.asarray(self.boxes[row], np.float64) * (*scale, *scale)).tolist())
+        x, y, w, h = (np.asarray(self.boxes[row], np.float64) * (*scale, *scale)).tolist()
         mask = self.masks(row) if self.masked[row] else None
         if mask is not None and mask.shape != size:
             solid = (mask > 0).astype(np.uint8) * 255
             mask = cv2.resize(solid, size[::-1], interpolation=cv2.INTER_AREA) > 127
-        return self.rule(box, mask)
+        return self.rule((x, y, w, h), mask)

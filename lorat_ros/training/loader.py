@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from lorat_ros.training.method import Draws
+from lorat_ros.training.method import Arrays, Draws
 
 Keys = Callable[[int], list[tuple[int, ...]]]        # of a step, the keys of its pairs
 AHEAD = 3                                            # batches that each process has ready
@@ -63,7 +63,7 @@ def batches(draws: Draws, keys: Keys, steps: range, loaders: int) -> Iterator[Ba
     data = _Steps(draws, keys)
     # Here, not in the processes: there OpenCV would wait for threads that a copy does not have.
     cv2.setNumThreads(1)
-    if loaders and draws.pool.store is not None:
+    if loaders:
         draws.pool.store.pin(loaders)
     loader = DataLoader(data, batch_size=None, sampler=steps, num_workers=loaders,
                         collate_fn=_as_it_is, worker_init_fn=_apart,
@@ -75,7 +75,7 @@ def batches(draws: Draws, keys: Keys, steps: range, loaders: int) -> Iterator[Ba
         asked = time.perf_counter()
 
 
-def _as_it_is(sample: tuple) -> tuple:
+def _as_it_is(sample: tuple[Arrays, float]) -> tuple[Arrays, float]:
     return sample
 
 

@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -104,7 +104,7 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.curves = Curves(output)
         self.draws, self.loaders = method.draws(pool), loaders
-        self.probe = None
+        self.probe: list[Arrays] | None = None
         if held_out is not None:
             probes = method.probes(held_out)      # the same every time, without luck
             self.probe = [probes.batch((part, number) for number in range(PROBE_SIZE))
@@ -185,12 +185,14 @@ class Trainer:
         distributed.all_reduce(tensor)
         return tensor.tolist()
 
-    def _autocast(self) -> contextlib.AbstractContextManager:
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(self.device.type, AMP[self.config.precision],
                               enabled=self.config.precision != 'fp32')
 
     def validate(self) -> float:
         """Mean overlap of what is to be used on the held-out samples, in [0, 1]."""
+        if self.probe is None:
+            raise TrainError('nothing was held out to validate on: give --hold-out CLIP')
         self.average.eval()
         found = []
         with torch.no_grad(), self._autocast():

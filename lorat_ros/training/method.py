@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Optional, Protocol
+from typing import Any, Optional, Protocol
 
 import numpy as np
 import torch
@@ -55,6 +55,9 @@ class Objective(Protocol):
 
     network: nn.Module
 
+    def to(self, device: torch.device, /) -> nn.Module:
+        """Bring the parameters to a device; as of every module."""
+
     def __call__(self, batch: Mapping[str, torch.Tensor], counts: Mapping[str, float]
                  ) -> dict[str, torch.Tensor]: ...
 
@@ -62,19 +65,9 @@ class Objective(Protocol):
 class Method(Protocol):
     """One way to train one family of trackers."""
 
-    #: Dataclass of what a recipe may say to this method.
-    Settings: ClassVar[type]
-
-    objective: Objective               # parameters that want no gradient stay as they are
-
-    def __init__(self, settings: Any, given: Given) -> None:
-        """
-        Build the network, with the weights it begins with.
-
-        torch's generator was seeded before.
-
-        :raises TrainError, ValueError: it cannot be built of these.
-        """
+    @property
+    def objective(self) -> Objective:
+        """Parameters in it that want no gradient stay as they are."""
 
     def draws(self, pool: Pool) -> Draws:
         """What is shown in training."""
@@ -102,8 +95,9 @@ class Method(Protocol):
         :param about: plain values: step, recipe.
         """
 
-    #: Name of the file that ``write`` makes in the folder of the run.
-    product: str
+    @property
+    def product(self) -> str:
+        """Name of the file that ``write`` makes in the folder of the run."""
 
     def export(self, product: Path, bundle: Path, about: Mapping[str, Any],
                clip: Callable[[], Any]) -> None:
@@ -117,6 +111,22 @@ class Method(Protocol):
         """
 
 
+class MethodClass(Protocol):
+    """The class of a method."""
+
+    #: Dataclass of what a recipe may say to this method.
+    Settings: type
+
+    def __call__(self, settings: Any, given: Given) -> Method:
+        """
+        Build the network, with the weights it begins with.
+
+        torch's generator was seeded before.
+
+        :raises TrainError, ValueError: it cannot be built of these.
+        """
+
+
 def decayed_apart(network: nn.Module, weight_decay: float, plain: Callable[[str, Any], bool],
                   scale: Callable[[str], float] = lambda name: 1.0) -> list[dict[str, Any]]:
     """
@@ -125,7 +135,7 @@ def decayed_apart(network: nn.Module, weight_decay: float, plain: Callable[[str,
     :param plain: whether a parameter (name, tensor) is left undecayed.
     :param scale: of the learning rate, by name.
     """
-    groups: dict[tuple[float, float], list] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             key = (0.0 if plain(name, parameter) else weight_decay, scale(name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +31,7 @@ class Origin:
     kind: str                    # of the reader, see lorat_ros.training.sources
     source: str
     licence: str
-    counts: Counter = field(default_factory=Counter)      # of KINDS
+    counts: Counter[str] = field(default_factory=Counter)      # of KINDS
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -100,13 +100,15 @@ def origins_of(pool: Pool, shares: Sequence[Share], unpacked: Path) -> list[Orig
     :param shares: that it was read from.
     :param unpacked: folder of the frames of recordings, see ``sources.read_data``.
     """
-    known, indices, found = _Shares(shares, unpacked), {}, {}
+    known = _Shares(shares, unpacked)
+    indices: dict[Path, Mapping[str, tuple[str, str]]] = {}
+    found: dict[tuple[str, str, str], Origin] = {}
     labelled: dict[Path | None, tuple[str, int]] = {}
     for kind, shelves in (('clips', pool.clips), ('stills', pool.stills)):
         for shelf in shelves.values():
             if isinstance(shelf, Shelf):
                 labelled[_folder_of(shelf.pictures)] = (kind, len(shelf))
-    tracks: Counter = Counter()
+    tracks: Counter[Path | None] = Counter()
     for group in pool.tracks.values():
         for track in group:
             tracks[_folder_of(getattr(track, 'pictures', None))] += 1

@@ -10,9 +10,9 @@ its image.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -60,6 +60,9 @@ class Pair:
     present: bool                  # False: the target is not in the search crop
 
 
+Picked = TypeVar('Picked')
+
+
 class PairSampler:
     """Draws pairs from a pool by key; the same key draws the same pair, in any process."""
 
@@ -68,9 +71,10 @@ class PairSampler:
         self.rng = np.random.default_rng()
         self.masked = pool.masked()
         # The root keeps one large source from drowning the others.
+        sources: tuple[Mapping[str, Sequence[Any]], ...] = (pool.clips, pool.stills, pool.tracks)
         self._groups = {id(groups): (list(groups.values()), np.cumsum(
             [np.sqrt(len(g)) * pool.weights.get(n, 1.0) for n, g in groups.items()]))
-            for groups in (pool.clips, pool.stills, pool.tracks)}
+            for groups in sources}
         kinds = {'clip': bool(pool.clips), 'tracked': bool(pool.tracks),
                  'still': bool(pool.stills), 'paste': bool(len(self.masked)),
                  'texture': bool(len(pool.images))}
@@ -82,10 +86,10 @@ class PairSampler:
         self.makers = {'clip': self._from_clip, 'tracked': self._from_track,
                        'still': self._from_still, 'texture': self._from_texture}
 
-    def _pick(self, items: Sequence) -> Any:
+    def _pick(self, items: Sequence[Picked]) -> Picked:
         return items[int(self.rng.integers(len(items)))]
 
-    def _pick_group(self, groups: dict[str, Sequence]) -> Sequence:
+    def _pick_group(self, groups: Mapping[str, Sequence[Picked]]) -> Sequence[Picked]:
         members, heap = self._groups[id(groups)]
         return members[int(np.searchsorted(heap / heap[-1], self.rng.random(), side='right'))]
 

@@ -14,16 +14,17 @@ Pictures stay on disk until they are drawn (lorat_ros.training.store).
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from lorat_ros.training.footage import (clean_boxes, DataError, FileClip, frame_names, Notes,
-                                        StillSet)
+                                        Progress, StillSet)
 from lorat_ros.training.items import (item_from_mask, Item, mask_decides, outline_of_box,
                                       Shelf)
 from lorat_ros.training.store import Chain, PictureError, Pictures, size_of_file, Store
@@ -45,10 +46,10 @@ class Pool:
 
     stills: dict[str, Sequence[Item]] = field(default_factory=dict)   # by source
     clips: dict[str, Sequence[Item]] = field(default_factory=dict)    # by name, in order of time
-    tracks: dict[str, list[Sequence[Item]]] = field(default_factory=dict)   # self-labelled
-    images: Sequence[np.ndarray] = field(default_factory=Chain)   # every image, labelled or not
+    tracks: dict[str, Sequence[Sequence[Item]]] = field(default_factory=dict)   # self-labelled
+    images: Chain[np.ndarray] = field(default_factory=Chain)   # every image, labelled or not
     weights: dict[str, float] = field(default_factory=dict)   # of a source or clip, if not 1
-    store: Store | None = None
+    store: Store = field(default_factory=Store)
 
     def masked(self) -> Sequence[Item]:
         """Objects that can be cut out: all stills' and every fourth frame's of clips."""
@@ -72,20 +73,20 @@ class Pool:
             self.weights[name] = weight
         self.images.append(stills.pictures)
 
-    def _free_name(self, name: str, taken: dict) -> str:
+    def _free_name(self, name: str, taken: Container[str]) -> str:
         """The name, or name~2, name~3, … where other data has one of that name."""
         return next(free for number in count(1)
                     if (free := name if number == 1 else f'{name}~{number}') not in taken)
 
-    def fill(self, progress: Callable[[Iterable], Iterable] = lambda items: items) -> None:
+    def fill(self, progress: Progress = lambda items: items) -> None:
         """
         Read everything beforehand, if there is room for it.
 
         A part of a large set would be read again and again anyhow: it is left on disk.
         """
-        if self.store is None or len(self.images) * USUAL_BYTES > self.store.room:
+        if len(self.images) * USUAL_BYTES > self.store.room:
             return
-        everything = Chain([*self.stills.values(), *self.clips.values(), self.images])
+        everything: Chain[Any] = Chain([*self.stills.values(), *self.clips.values(), self.images])
         for number in progress(range(len(everything))):
             if self.store.full:
                 break
@@ -190,7 +191,7 @@ def add_folder(pool: Pool, folder: Path, notes: Notes, tracks: Path | None = Non
 
 def read_pool(folder: Path | str, leave_out: Iterable[str] = (), only_clips: Iterable[str] = (),
               tracks: Path | None = None,
-              progress: Callable[[Iterable], Iterable] = lambda items: items,
+              progress: Progress = lambda items: items,
               store: Store | None = None) -> Pool:
     """
     Find out what is in a training folder, and read it if there is room for all of it.

@@ -11,9 +11,9 @@ their frame. What is to be found is the part of the box that is in the crop.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import cv2
 import numpy as np
@@ -128,7 +128,8 @@ class PublishedPairs:
         :raises ValueError: the pool holds nothing that the configuration asks for.
         """
         self.pool, self.sizes, self.config = pool, sizes, config or PublishedConfig()
-        kinds = {'clip': pool.clips, 'tracked': pool.tracks, 'still': pool.stills}
+        kinds: dict[str, Mapping[str, Sequence[Any]]] = {      # of items, or tracks of them
+            'clip': pool.clips, 'tracked': pool.tracks, 'still': pool.stills}
         shares = {kind: getattr(self.config, kind) for kind, groups in kinds.items() if groups}
         if not sum(shares.values()) > 0:
             raise ValueError('the pool holds nothing that pairs could be made of: they take '
@@ -172,7 +173,7 @@ class PublishedPairs:
             scale = nominal / np.exp(config.scale * rng.normal(0, 1, 2))
             reach = config.shift * np.mean(wh * scale)
             shift = size / 2 - scale * centre + rng.uniform(-1, 1, 2) * reach
-            plan = align_window(scale, shift, size, item.image.shape[1::-1],
+            plan = align_window(scale.tolist(), shift.tolist(), size, item.image.shape[1::-1],
                                 cv2.mean(item.image)[:3])
             seen = clip(to_crop(box, plan), (size, size))
             # Of a small target the whole is little: then that much of it.
@@ -207,7 +208,8 @@ class PublishedPairs:
             image = published_looks.jittered(view.image, config.colour, rng) if config.colour \
                 else view.image
             views.append(view._replace(image=look(image) if look else image))
-        return Pair(*views, pair.present)
+        template, search = views
+        return Pair(template, search, pair.present)
 
     def batch(self, keys: Iterable[tuple[int, ...]]) -> dict[str, np.ndarray]:
         """

@@ -184,7 +184,7 @@ def build(kind: type, values: Any, where: str) -> Any:
 
 
 def _value(kind: Any, value: Any, place: str) -> Any:
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return build(kind, value, place)
     if isinstance(value, str) and kind is float:      # YAML takes 1e-4 for a word
         try:

@@ -54,13 +54,14 @@ def propose(frames: Sequence[np.ndarray], index: int, rng: np.random.Generator) 
     whole = [b[:4] for b in boxes[1:] if b[0] <= x < b[0] + b[2] and b[1] <= y < b[1] + b[3]
              and min(b[2:4]) >= 12 and b[2] < 0.6 * width and b[3] < 0.8 * height]
     if labels > 1 and whole and rng.random() < 0.6:
-        box = tuple(float(v) for v in whole[0])
+        left, top, wide, high = (float(v) for v in whole[0])
+        box: Box = (left, top, wide, high)
     else:
         side = np.exp(rng.uniform(np.log(18), np.log(0.45 * min(width, height))))
         w, h = side * np.exp(np.array([0.5, -0.5]) * rng.normal(0, 0.4))
         box = (x - w / 2, y - h / 2, float(w), float(h))
-    left, top = max(int(box[0]), 0), max(int(box[1]), 0)
-    part = image[top:int(box[1] + box[3]), left:int(box[0] + box[2])]
+    x, y = max(int(box[0]), 0), max(int(box[1]), 0)
+    part = image[y:int(box[1] + box[3]), x:int(box[0] + box[2])]
     inside = part.shape[0] * part.shape[1] > 0.8 * box[2] * box[3]
     return box if inside and part.size and part.std() > 14 else None
 

@@ -9,9 +9,9 @@ in there. Frames come from labelled clips, self-labelled tracks, and stills, whi
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -160,7 +160,8 @@ class SquareDraws:
         :raises ValueError: the pool holds nothing that the configuration asks for.
         """
         self.pool, self.config = pool, config or SquareConfig()
-        kinds = {'clip': pool.clips, 'tracked': pool.tracks, 'still': pool.stills}
+        kinds: dict[str, Mapping[str, Sequence[Any]]] = {      # of items, or tracks of them
+            'clip': pool.clips, 'tracked': pool.tracks, 'still': pool.stills}
         shares = {kind: getattr(self.config, kind) for kind, groups in kinds.items() if groups}
         if not sum(shares.values()) > 0:
             raise ValueError('the pool holds nothing that samples could be made of: they take '

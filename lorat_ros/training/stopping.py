@@ -33,7 +33,7 @@ class Interruption:
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException],
                  trace: Optional[TracebackType]) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)      # type: ignore[arg-type]
+            signal.signal(number, handler)      # type: ignore[arg-type]  # what it gave
 
     def _note(self, number: int, frame: Optional[FrameType]) -> None:
         now = time.monotonic()

@@ -14,7 +14,7 @@ import warnings
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, overload, TypeVar
 
 import cv2
 import numpy as np
@@ -56,7 +56,8 @@ def shrunk_size(size: tuple[int, int], longest: Optional[int]) -> tuple[int, int
     """Width and height whose longer one is at most ``longest`` (None: as it is)."""
     if longest is None or max(size) <= longest:
         return size
-    return tuple(max(1, round(side * longest / max(size))) for side in size)
+    width, height = (max(1, round(side * longest / max(size))) for side in size)
+    return width, height
 
 
 def shrink(image: np.ndarray, longest: Optional[int]) -> Picture:
@@ -88,7 +89,7 @@ def decode(data: bytes, where: str, longest: Optional[int] = None) -> Picture:
         raise PictureError(f'{where} ({len(data)} bytes) cannot be decoded as an image: it is '
                            'cut off or of another kind; replace or remove it')
     small = shrink(image, longest)
-    if factor == 1:
+    if factor == 1 or size is None:
         return small
     return Picture(small.image, (small.image.shape[1] / size[0], small.image.shape[0] / size[1]))
 
@@ -171,14 +172,14 @@ class Store:
         return self.get((path, longest), lambda: read_picture(path, longest))
 
 
-class Pictures(Sequence):
+class Pictures(Sequence[np.ndarray]):
     """
     Pictures of one folder, each read when it is asked for.
 
     Names are held as bytes of one array: a set of fourteen million frames must fit, too.
     """
 
-    def __init__(self, store: Store, folder: str | os.PathLike, names: Iterable[str],
+    def __init__(self, store: Store, folder: str | os.PathLike[str], names: Iterable[str],
                  longest: Optional[int] = None) -> None:
         self.store, self.folder, self.longest = store, os.fspath(folder), longest
         self._names = np.array([os.fsencode(name) for name in names], np.bytes_)
@@ -194,7 +195,15 @@ class Pictures(Sequence):
         """One picture with its scale; PictureError where it cannot be read."""
         return self.store.read(self.path(number), self.longest)
 
-    def __getitem__(self, number: int) -> np.ndarray:
+    @overload
+    def __getitem__(self, number: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[np.ndarray]: ...
+
+    def __getitem__(self, number: int | slice) -> np.ndarray | list[np.ndarray]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(len(self))[number]]
         number = range(len(self))[number]
         for other in range(number, number + TRIES):
             try:
@@ -205,21 +214,24 @@ class Pictures(Sequence):
         raise PictureError(f'{last}; nor can any of the {TRIES} pictures before it')
 
 
-class Chain(Sequence):
+Link = TypeVar('Link')      # what a chain's sequences hold
+
+
+class Chain(Sequence[Link]):
     """Sequences one after the other, seen as one."""
 
-    def __init__(self, parts: Iterable[Sequence] = ()) -> None:
-        self._parts: list[Sequence] = []
+    def __init__(self, parts: Iterable[Sequence[Link]] = ()) -> None:
+        self._parts: list[Sequence[Link]] = []
         self._ends: list[int] = []
         for part in parts:
             self.append(part)
 
     @property
-    def parts(self) -> tuple[Sequence, ...]:
+    def parts(self) -> tuple[Sequence[Link], ...]:
         """The sequences that it is made of."""
         return tuple(self._parts)
 
-    def append(self, part: Sequence) -> None:
+    def append(self, part: Sequence[Link]) -> None:
         """Put one more sequence at the end."""
         if len(part):
             self._parts.append(part)
@@ -228,7 +240,15 @@ class Chain(Sequence):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def __getitem__(self, number: int) -> Any:
+    @overload
+    def __getitem__(self, number: int) -> Link: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Link]: ...
+
+    def __getitem__(self, number: int | slice) -> Link | list[Link]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(len(self))[number]]
         if not -len(self) <= number < len(self):
             raise IndexError(number)
         number %= len(self)

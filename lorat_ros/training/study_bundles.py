@@ -97,10 +97,11 @@ def measure_sequences(model: str, name: str, sequences: Path, folder: Path) -> d
 
 def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
     """Spearman's, in [-1, 1]; nan where one of them is always the same."""
-    ranks = [np.searchsorted(np.sort(v), v, 'left') + np.searchsorted(np.sort(v), v, 'right')
-             for v in (a, b)]
+    first, second = (
+        np.searchsorted(np.sort(v), v, 'left') + np.searchsorted(np.sort(v), v, 'right')
+        for v in (a, b))
     with np.errstate(invalid='ignore', divide='ignore'):
-        return float(np.corrcoef(*ranks)[0, 1])
+        return float(np.corrcoef(first, second)[0, 1])
 
 
 def by_fold(study: Study, clips: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

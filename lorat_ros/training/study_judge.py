@@ -40,7 +40,8 @@ def judged_clips(data: Path, labelled: Sequence[str], tracked: Sequence[str],
     pool = read_pool(data, only_clips=(*labelled, *tracked), tracks=tracks)
     clips: dict[str, Sequence[Item]] = {name: pool.clips[name] for name in labelled}
     for name in tracked:
-        found = {k: t for k, t in enumerate(pool.tracks[name]) if len(t) >= LEAST_FRAMES}
+        found = {k: t for k, t in enumerate(pool.tracks[name])
+                 if isinstance(t, Shelf) and len(t) >= LEAST_FRAMES}
         most = sorted(found, key=lambda k: -movement(found[k]))[:tracks_a_clip]
         clips.update({f'{name}#{k}': found[k] for k in sorted(most)})
     return clips

@@ -27,9 +27,9 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
-from support.graph import HEIGHT, picture, TARGET, WIDTH
 from support.ground_station import free_port, GroundStation, INFORMATION, STATUS
 from support.listener import Listener
+from support.picture import HEIGHT, picture, TARGET, WIDTH
 from vision_msgs.msg import Detection2D
 
 X, Y, W, H = TARGET

@@ -20,7 +20,8 @@ from lorat_ros.ros.parameters import SPECS, Settable
 from rclpy.parameter import parameter_value_to_python
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2D, Detection2DArray
-from support.graph import HEIGHT, TARGET, WIDTH, Client, picture, value_of
+from support.graph import Client, value_of
+from support.picture import HEIGHT, picture, TARGET, WIDTH
 
 NAME = '/house/lorat_tracker'
 # Every score is good enough: what the tests say must not hang on a model's taste.

@@ -24,25 +24,14 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
+from support.picture import picture, TARGET
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 PATIENCE = 30.0  # seconds; a busy machine is no failure
-WIDTH, HEIGHT = 320, 240
-TARGET = (120.0, 90.0, 48.0, 40.0)
 TRANSITIONS = {'configure': Transition.TRANSITION_CONFIGURE,
                'activate': Transition.TRANSITION_ACTIVATE,
                'deactivate': Transition.TRANSITION_DEACTIVATE,
                'cleanup': Transition.TRANSITION_CLEANUP}
-
-
-def picture(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """Return a textured scene with a red target at TARGET, uint8 (height, width, 3) BGR."""
-    noise = np.random.default_rng(1).integers(60, 120, (height // 8 + 1, width // 8 + 1, 1))
-    scene = np.repeat(np.repeat(noise, 8, 0), 8, 1)[:height, :width].repeat(3, 2).astype(np.uint8)
-    x, y, w, h = (int(v) for v in TARGET)
-    scene[y:y + h, x:x + w] = (30, 30, 220)
-    scene[y + 10:y + h - 10, x + 12:x + w - 12] = (240, 240, 240)
-    return scene
 
 
 class Client:

@@ -15,7 +15,7 @@ from lorat_ros.target.reacquire import (CONFIRMED, LOOKS, MOST_CANDIDATES, MOST_
 from lorat_ros.target.status import TargetState, TargetStatus
 from lorat_ros.target.target import Target
 from lorat_ros.tracking.tracker import load_tracker, Tracker, TrackResult
-from support.graph import picture, TARGET
+from support.picture import picture, TARGET
 
 IMAGE = np.zeros((240, 320, 3), np.uint8)
 LAST = (20.0, 30.0, 40.0, 40.0)

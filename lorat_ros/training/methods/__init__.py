@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from types import MappingProxyType
 
+from lorat_ros.training.method import MethodClass
+
 METHODS = MappingProxyType({
     'kestrel': 'lorat_ros.training.methods.kestrel:KestrelMethod',
     'lorat': 'lorat_ros.training.methods.lorat:LoratMethod',
@@ -20,7 +22,8 @@ METHODS = MappingProxyType({
 })
 
 
-def load_method(name: str) -> type:
+def load_method(name: str) -> MethodClass:
     """Import the class of a method."""
     module, _, kind = METHODS[name].partition(':')
-    return getattr(importlib.import_module(module), kind)
+    found: MethodClass = getattr(importlib.import_module(module), kind)
+    return found

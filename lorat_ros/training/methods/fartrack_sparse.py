@@ -15,7 +15,7 @@ counts as wrong as can be, so that losing the target soon does not look like suc
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
@@ -57,7 +57,7 @@ class SparseSettings:
 class ClipProbes(ClipDraws):
     """A few of the runs that are asked for."""
 
-    def batch(self, keys: Sequence[tuple[int, ...]]) -> Arrays:
+    def batch(self, keys: Iterable[tuple[int, ...]]) -> Arrays:
         """See ``ClipDraws``; of the first keys."""
         return super().batch(list(keys)[:PROBE_RUNS])
 

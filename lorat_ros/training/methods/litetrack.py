@@ -82,9 +82,10 @@ class LiteTrackObjective(nn.Module):
     def forward(self, batch: Mapping[str, torch.Tensor], counts: Mapping[str, float]
                 ) -> dict[str, torch.Tensor]:
         """See ``lorat_ros.training.method.Objective``."""
-        answer = self.network(as_inputs(batch['template'][:, 0]), batch['template_box'][:, 0],
-                              as_inputs(batch['search']))
-        return cell_losses(*answer, batch['box'], counts)
+        score, size, offset = self.network(
+            as_inputs(batch['template'][:, 0]), batch['template_box'][:, 0],
+            as_inputs(batch['search']))
+        return cell_losses(score, size, offset, batch['box'], counts)
 
 
 def config_of(settings: LiteTrackSettings, variant: Optional[str]) -> LiteTrackConfig:

@@ -117,7 +117,7 @@ def wanted_of(settings: LoratSettings, variant: Optional[str]) -> files.Wanted:
 
 def skip_branches(network: Lorat, rate: float) -> None:
     """Let both branches of every block be skipped in training, at one rate."""
-    def hook(module: nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
         return DropPath(rate).train(module.training)(output)
     for block in network.blocks:
         for branch in (block.ls1, block.ls2):
