@@ -3,12 +3,15 @@
 """config/lorat.policy.xml names exactly what the running nodes publish, hear, serve and call."""
 from __future__ import annotations
 
+import ast
 import importlib.util
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cv2
+import numpy as np
 import pytest
 import rclpy
 from rclpy.node import Node
@@ -30,6 +33,9 @@ WAYS = {
                                                 'use_sim_time:=true'])),
     'follow_node': (('real', 'follow_node', []),
                     ('simulated', 'follow_node', ['use_sim_time:=true'])),
+    'video_publisher': (('all', 'video_publisher', [
+        'path:={clip}', 'compressed:=true', 'horizontal_fov:=60.0', 'lock_step:=true',
+        'loop:=true', 'use_sim_time:=true']),),
     'mavlink_camera': (('raw', 'mavlink_camera_node', ['url:=udpin:127.0.0.1:{port}']),
                        ('jpeg', 'mavlink_camera_node', ['url:=udpin:127.0.0.1:{port}',
                                                         'image_transport:=compressed',
@@ -79,13 +85,15 @@ def observer() -> Iterator[Listener]:
 
 
 @pytest.mark.parametrize('node', WAYS)
-def test_the_policy_is_what_the_node_has(observer: Listener, node_process, node: str) -> None:
+def test_the_policy_is_what_the_node_has(observer: Listener, node_process, node: str,
+                                         tmp_path: Path) -> None:
     if node in NEEDS and importlib.util.find_spec(NEEDS[node]) is None:
         pytest.skip(f'{NEEDS[node]} is an optional extra')
+    cv2.imwrite(str(tmp_path / '0.png'), np.zeros((8, 8, 3), np.uint8))
     expected = allowed(node)
     for namespace, executable, parameters in WAYS[node]:
         arguments = [word for parameter in parameters
-                     for word in ('-p', parameter.format(port=free_port()))]
+                     for word in ('-p', parameter.format(port=free_port(), clip=tmp_path))]
         node_process(executable, '--ros-args', '-r', f'__ns:=/{namespace}', *arguments)
     found: list = []
 
@@ -113,6 +121,25 @@ def test_every_node_has_an_enclave_of_its_name_and_nothing_is_named_twice() -> N
                   for group in profile):
         names = [entry.text for entry in group]
         assert len(names) == len(set(names)) and names
+
+
+@pytest.mark.parametrize(('launch_file', 'node', 'fixed'), [
+    ('tracker', 'lorat_tracker', {'node_name': 'lorat_tracker', 'namespace': ''}),
+    ('mavlink_camera', 'mavlink_camera', {'tracker': 'lorat_tracker', 'namespace': ''})])
+def test_launch_files_keep_the_names_of_the_policy(launch_file: str, node: str, fixed: dict
+                                                   ) -> None:
+    """Whoever starts them without arguments needs no other policy."""
+    tree = ast.parse((POLICY.parents[1] / 'launch' / f'{launch_file}.launch.py').read_text())
+    defaults = {call.args[0].value: keyword.value.value for call in ast.walk(tree)
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == 'DeclareLaunchArgument'
+                for keyword in call.keywords if keyword.arg == 'default_value'
+                and isinstance(keyword.value, ast.Constant)}
+    heard = {name.removeprefix('~/'): name for name in allowed(node)['topics', 'subscribe']
+             if '/' not in name.removeprefix('~/')}
+    topics = {name for name in defaults if name in heard}
+    assert {'image', 'camera_info'} <= topics
+    assert {name: defaults[name] for name in topics} == {name: heard[name] for name in topics}
+    assert {name: defaults[name] for name in fixed} == fixed
 
 
 def test_the_example_operator_asks_for_nothing_that_is_not_there() -> None:
