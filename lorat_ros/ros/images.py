@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 from lorat_ros.images import (encoded_to_bgr, ENCODINGS, ImageError, raw_to_bgr, unknown_encoding,
                               view_of)
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -59,7 +58,7 @@ def _through_cv_bridge(message: Image | ReceivedImage) -> np.ndarray:
         raise ImageError('no size', f'image is {message.width}x{message.height} '
                          f'{message.encoding}, expected at least 1x1: check the camera driver')
     if isinstance(message, ReceivedImage):
-        message = deserialize_message(message.serialized, Image)
+        message = message.message()
     try:
         return CvBridge().imgmsg_to_cv2(message, desired_encoding='bgr8')
     except Exception as error:  # what it raises depends on how it was built

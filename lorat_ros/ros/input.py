@@ -18,12 +18,12 @@ from sensor_msgs.msg import CompressedImage, Image
 from lorat_ros.ros.arrivals import Arrivals
 from lorat_ros.ros.listener import Listener
 from lorat_ros.ros.parameters import ParameterError
-from lorat_ros.ros.received import read_compressed, read_image, Received
+from lorat_ros.ros.received import Received
+from lorat_ros.ros.taking import taker_of
 
 ImageMessage = Union[Image, CompressedImage, Received]
 
 MESSAGE_TYPES = MappingProxyType({'raw': Image, 'compressed': CompressedImage})
-READERS = MappingProxyType({'raw': read_image, 'compressed': read_compressed})
 TYPE_NAMES = MappingProxyType({'raw': 'sensor_msgs/msg/Image',
                                'compressed': 'sensor_msgs/msg/CompressedImage'})
 RELIABILITIES = MappingProxyType({'best_effort': QoSReliabilityPolicy.BEST_EFFORT,
@@ -48,7 +48,7 @@ class ImageInput:
                  on_error: Callable[[Exception], None]) -> None:
         self._node, self._transport = node, transport
         self._on_image, self._on_error = on_image, on_error
-        self._arrivals = Arrivals()
+        self._arrivals, self._taker = Arrivals(), taker_of(MESSAGE_TYPES[transport])
         # The sibling follows a remap of `image`, as image_transport's own subscribers do.
         self.topic = node.resolve_topic_name('image')
         if transport == 'compressed':
@@ -109,9 +109,8 @@ class ImageInput:
                 'qos': f'{self.reliability}, volatile, keep last' if self._listener
                 else 'not subscribed: paused'}
 
-    def _on_message(self, serialized: bytes, info: Mapping[str, Any]) -> None:
-        missed = self._arrivals.missed(info)
-        self._on_image(READERS[self._transport](serialized), missed)
+    def _on_message(self, message: ImageMessage, info: Mapping[str, Any]) -> None:
+        self._on_image(message, self._arrivals.missed(info))
 
     def _listen(self) -> Listener:
         self._arrivals.forget()
@@ -121,7 +120,8 @@ class ImageInput:
         kinds = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
         return Listener(self._node, MESSAGE_TYPES[self._transport],
                         'image' if self._transport == 'raw' else self.topic, qos,
-                        QoSOverridingOptions(kinds), self._on_message, self._on_error)
+                        QoSOverridingOptions(kinds), self._taker, self._on_message,
+                        self._on_error)
 
     def _overridden_reliability(self) -> Optional[str]:
         # Declared here and not by rclpy, which would pin the first choice of `auto` for good.

@@ -4,7 +4,7 @@
 
 For every message an rclpy executor gathers all that its node has (services, timers, guards) and
 waits for it anew; meanwhile nobody else gets the interpreter. Here one wait set of two entities is
-made once. Messages are taken as the bytes they came in, which saves a copy of each image.
+made once.
 """
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+from lorat_ros.ros.taking import Taker
+
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:     # Humble
@@ -32,23 +34,25 @@ class Listener:
     Hears one topic until it is closed.
 
     :param kind: type of the messages.
-    :param on_message: called in the listener's thread with a message's bytes (CDR), and with what
-        rclpy says of it, nothing up to Humble.
-    :param on_error: called there with what ``on_message`` or the middleware raises.
+    :param taker: takes one of the subscription; see ``Taker``.
+    :param on_message: called in the listener's thread with a message as the taker gives it, and
+        with what the middleware says of it.
+    :param on_error: called there with what ``on_message`` or the taker raises.
     """
 
     def __init__(self, node: Node, kind: type, topic: str, qos: QoSProfile,
-                 overriding: QoSOverridingOptions,
-                 on_message: Callable[[bytes, Mapping[str, Any]], None],
+                 overriding: QoSOverridingOptions, taker: Taker,
+                 on_message: Callable[[Any, Mapping[str, Any]], None],
                  on_error: Callable[[Exception], None]) -> None:
-        self._node, self._on_message, self._on_error = node, on_message, on_error
+        self._node, self._taker = node, taker
+        self._on_message, self._on_error = on_message, on_error
         self._closed = False
         # Without handlers of QoS events: with Fast DDS, an executor that waits for events of a
         # subscription is woken by each of its messages.
         self._subscription = node.create_subscription(
             kind, topic, lambda message: None, qos, callback_group=Aside(),
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
-            qos_overriding_options=overriding, raw=True)
+            qos_overriding_options=overriding)
         # None of the node's: it must still ring when a context that ends has taken those away.
         self._bell = GuardCondition(None, None, node.context)
         self._thread = threading.Thread(target=self._run, name='images', daemon=True)
@@ -77,10 +81,9 @@ class Listener:
 
     def _take(self, images: Any) -> None:
         try:
-            taken = images.take_message(self._subscription.msg_type, True)
+            taken = self._taker.take(images)
             if taken is not None:
-                message, info = taken
-                self._on_message(message, info if isinstance(info, Mapping) else vars(info))
+                self._on_message(*taken)
         except Exception as error:      # one bad message must not make the node deaf
             self._on_error(error)
 

@@ -114,12 +114,12 @@ class Stopwatch(Node):
         self._show(WINDOW // 10)
         answers, cpu, shown = self._answers, clock(), self._count
         self._show(WINDOW)
-        answered = self._answers - answers
+        answered, shown = self._answers - answers, self._count - shown
         cpu = clock() - cpu
         self._stages.clear()
         self._show_until(lambda: 'age' in self._stages and 'network' in self._stages, PATIENCE,
                          'diagnostics of the tracker')
-        return {'shown': self._count - shown, 'answered': answered,
+        return {'shown': shown, 'answered': answered,
                 'cpu_ms': 1e3 * cpu / max(answered, 1), 'stages': dict(self._stages)}
 
     def _paused(self, clock: Callable[[], float]) -> float:

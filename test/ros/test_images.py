@@ -17,8 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lorat_ros.ros.images import (ENCODINGS, ImageError, compressed_message, image_message, to_bgr,
                                   view_of)
-from lorat_ros.ros.received import read_image
-from rclpy.serialization import serialize_message
+from lorat_ros.ros.received import Layout
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -171,7 +170,7 @@ def bridge(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_cv_bridge_is_asked_for_other_encodings(bridge: ModuleType) -> None:
     mosaic = changed(encoding='bayer_rggb8')
-    for message in (mosaic, read_image(serialize_message(mosaic))):
+    for message in (mosaic, Layout(Image).hold(mosaic).read()):
         np.testing.assert_array_equal(to_bgr(message), BGR)
     with pytest.raises(ImageError, match=r"encoding 'odd'.*cv_bridge is installed and says: Unr"):
         to_bgr(changed(encoding='odd'))

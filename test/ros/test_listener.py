@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import rclpy
 from lorat_ros.ros.listener import Listener
+from lorat_ros.ros.taking import PlainTaker
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.serialization import deserialize_message
 from std_msgs.msg import String
 from support.graph import PATIENCE
 
@@ -38,18 +38,17 @@ class Ear:
         self.errors: list[Exception] = []
         qos = QoSProfile(depth=10)
         self.publisher = node.create_publisher(String, 'words', qos)
-        self.listener = Listener(node, String, 'words', qos, QoSOverridingOptions([]), self._hear,
-                                 self.errors.append)
+        self.listener = Listener(node, String, 'words', qos, QoSOverridingOptions([]),
+                                 PlainTaker(String), self._hear, self.errors.append)
         wait(lambda: self.publisher.get_subscription_count() == 1)
 
     def say(self, word: str) -> None:
         self.publisher.publish(String(data=word))
 
-    def _hear(self, message: bytes, info: Mapping[str, Any]) -> None:
-        word = deserialize_message(message, String).data
-        if word == 'bad':
-            raise ValueError(word)
-        self.heard.append(word)
+    def _hear(self, message: String, info: Mapping[str, Any]) -> None:
+        if message.data == 'bad':
+            raise ValueError(message.data)
+        self.heard.append(message.data)
         self.infos.append(info)
 
 
