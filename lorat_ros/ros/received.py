@@ -82,6 +82,10 @@ class _Image(ctypes.Structure):
                 ('encoding', _Sequence), ('is_bigendian', ctypes.c_uint8),
                 ('step', ctypes.c_uint32), ('data', _Sequence))
 
+    @property
+    def lengths(self) -> tuple[int, int, int]:
+        return self.header.frame_id.size, self.encoding.size, self.data.size
+
     def read(self, held: Held) -> ReceivedImage:
         return ReceivedImage(self.header.read(), self.height, self.width, self.encoding.text,
                              self.is_bigendian, self.step, self.data.view(held), held)
@@ -90,6 +94,10 @@ class _Image(ctypes.Structure):
 class _CompressedImage(ctypes.Structure):
     _fields_ = (('header', _Header), ('format', _Sequence), ('data', _Sequence))
 
+    @property
+    def lengths(self) -> tuple[int, int, int]:
+        return self.header.frame_id.size, self.format.size, self.data.size
+
     def read(self, held: Held) -> ReceivedCompressed:
         return ReceivedCompressed(self.header.read(), self.format.text, self.data.view(held))
 
@@ -97,6 +105,7 @@ class _CompressedImage(ctypes.Structure):
 _STRUCTURES = MappingProxyType({Image: _Image, CompressedImage: _CompressedImage})
 _HEADER = Header(stamp=Time(sec=-7, nanosec=11), frame_id='frame')
 _DATA = bytes(range(24))
+_LENGTHS = len('frame'), len('text'), len(_DATA)
 #: Messages no two fields of which are alike: read wrongly, they would not come out as they are.
 _SAMPLES = (Image(header=_HEADER, height=2, width=3, encoding='text', is_bigendian=1, step=12,
                   data=_DATA),
@@ -123,7 +132,11 @@ class Layout:
         except (KeyError, AttributeError, ValueError) as error:
             raise LayoutError(f'{kind.__name__}: rclpy has no {error}') from error
         (sample,) = (sample for sample in _SAMPLES if isinstance(sample, kind))
-        read = self.hold(sample).read()
+        held = self.hold(sample)
+        found = self.structure.from_address(held.address).lengths
+        if found != _LENGTHS:      # pointers stand beside them: elsewhere they must not be followed
+            raise LayoutError(f'{kind.__name__}: fields of lengths {found}, expected {_LENGTHS}')
+        read = held.read()
         if any(getattr(read, name) != getattr(sample, name) for name in read._fields
                if name not in ('data', 'held')) or bytes(read.data) != _DATA:
             raise LayoutError(f'{kind.__name__}: read as {read}, expected {sample}')

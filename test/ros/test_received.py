@@ -78,9 +78,21 @@ def test_another_layout_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Swapped(ctypes.Structure):
         _fields_ = (received._Image._fields_[0], *reversed(received._Image._fields_[1:3]),
                     *received._Image._fields_[3:])
-        read = received._Image.read
+        lengths, read = received._Image.lengths, received._Image.read
     monkeypatch.setattr(received, '_STRUCTURES', {Image: Swapped})
     with pytest.raises(LayoutError, match='Image: read as ReceivedImage'):
+        Layout(Image)
+
+
+def test_no_pointer_of_another_layout_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Longer(ctypes.Structure):      # where its pointers lie, a message has other things
+        _fields_ = (('new', ctypes.c_uint64), *received._Image._fields_)
+        lengths = received._Image.lengths
+
+        def read(self, held: received.Held) -> None:
+            raise AssertionError('it was read')
+    monkeypatch.setattr(received, '_STRUCTURES', {Image: Longer})
+    with pytest.raises(LayoutError, match='fields of lengths'):
         Layout(Image)
 
 
