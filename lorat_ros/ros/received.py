@@ -134,7 +134,7 @@ class Layout:
         (sample,) = (sample for sample in _SAMPLES if isinstance(sample, kind))
         held = self.hold(sample)
         found = self.structure.from_address(held.address).lengths
-        if found != _LENGTHS:      # pointers stand beside them: elsewhere they must not be followed
+        if found != _LENGTHS:      # pointers stand beside them, and must not be followed elsewhere
             raise LayoutError(f'{kind.__name__}: fields of lengths {found}, expected {_LENGTHS}')
         read = held.read()
         if any(getattr(read, name) != getattr(sample, name) for name in read._fields
