@@ -82,6 +82,14 @@ def describe_machine() -> dict[str, Any]:
                          **{name: version_of(names) for name, names in LIBRARIES.items()}}}
 
 
+def about(machine: dict[str, Any]) -> str:
+    """A line on what ``describe_machine`` found, for the head of a table."""
+    load = machine['load']
+    told = '' if load is None else f', load {load:.1f} when it began'
+    disturbed = '; the machine was busy' if busy(load, machine['cores']) else ''
+    return f'{machine["cpu"]}, {machine["cores"]} cores{told}{disturbed}'
+
+
 def busy(load: float | None, cores: int | None) -> bool:
     """Tell whether others work on this machine so much that it disturbs."""
     return load is not None and load > BUSY * (cores or 1)

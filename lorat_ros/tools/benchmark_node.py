@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from lorat_ros.tools.benchmark_machine import busy, describe_machine
+from lorat_ros.tools.benchmark_machine import about, describe_machine
 from lorat_ros.tools.frames import images_in, read_image
 from lorat_ros.tools.graph import Graph, GraphError, ros_is_there
 from lorat_ros.tools.scene import cached_scene
@@ -138,10 +138,8 @@ def beside_network(result: dict[str, Any]) -> float:
 
 def text_of(report: dict[str, Any]) -> str:
     """Two tables in Markdown: by stage, and by process."""
-    machine = report['machine']
-    disturbed = '; the machine was busy' if busy(machine['load'], machine['cores']) else ''
-    lines = [f'{report["rate"]:g} images per second; median / 95th percentile in ms{disturbed}',
-             '',
+    lines = [about(report['machine']),
+             f'{report["rate"]:g} images per second; median / 95th percentile in ms', '',
              '| images | ' + ' | '.join(STAGES) + ' | age with debug image |',
              '|' + '---|' * (len(STAGES) + 2)]
     for result in report['cases']:

@@ -19,7 +19,7 @@ from lorat_ros.engines.session import EngineError
 from lorat_ros.tools import benchmark_node
 from lorat_ros.tools.benchmark_figures import table
 from lorat_ros.tools.benchmark_instances import measure_instances, measure_threads, Work
-from lorat_ros.tools.benchmark_machine import busy, describe_machine
+from lorat_ros.tools.benchmark_machine import about, describe_machine
 from lorat_ros.tools.evaluate_plots import can_plot
 from lorat_ros.tools.graph import GraphError, ros_is_there
 
@@ -77,11 +77,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def text_of(report: Mapping[str, Any]) -> str:
     """Three tables for a terminal."""
-    machine = report['machine']
     width, height = report['image_wh']
-    lines = [f'{machine["cpu"]}, {machine["cores"]} cores, load {machine["load"]:.1f} when it '
-             'began' + ('; the machine was busy' if busy(machine['load'], machine['cores'])
-                        else ''), '',
+    lines = [about(report['machine']), '',
              f'Trackers at a time, each as fast as it can, images of {width}x{height}:']
     rows = [['trackers', 'frames/s', 'ms p50', 'ms p95', 'CPU ms a frame']]
     rows += [[f'{one["instances"]} in {one["how"]}', f'{one["fps"]:.0f}', *_times(one)]
@@ -90,14 +87,7 @@ def text_of(report: Mapping[str, Any]) -> str:
     rows = [['threads', 'ms p50', 'ms p95', 'CPU ms a frame']]
     lines.append(table(rows + [[str(one['threads']), *_times(one)] for one in report['threads']]))
     if report['sizes']:
-        rows = [['images', 'CPU ms a frame', 'beside the network', 'stamp to detection p50',
-                 'p95']]
-        for case in report['sizes']['cases']:
-            age = case['alone']['stages']['age']
-            rows.append([case['case'], f'{case["alone"]["cpu_ms"]:.1f}',
-                         f'{benchmark_node.beside_network(case):.1f}',
-                         *(f'{value:.1f}' for value in age)])
-        lines += ['', f'In the node, {report["sizes"]["rate"]:g} images a second:', table(rows)]
+        lines += ['', 'In the node:', '', benchmark_node.text_of(report['sizes'])]
     return '\n'.join(lines)
 
 

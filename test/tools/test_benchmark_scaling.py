@@ -14,17 +14,22 @@ from lorat_ros.tools.benchmark_instances import measure_instances, measure_threa
 from lorat_ros.tools.cli import main
 
 NO_PLOTS = 'matplotlib is not installed: make env'
-STAGES = {'age': [16.0, 18.0], 'network_cpu': [8.0, 9.0]}
+MACHINE = {'cpu': 'Some CPU', 'cores': 2, 'load': 0.1}
+STAGES = {**dict.fromkeys(('waited', 'convert', 'crop', 'network', 'decode', 'publish'), [1., 2.]),
+          'frame': [10.0, 11.0], 'age': [16.0, 18.0], 'network_cpu': [8.0, 9.0]}
+PHASE = {'cpu_ms': 12.5, 'answered': 300, 'shown': 300, 'stages': STAGES}
 REPORT = {
-    'machine': {'cpu': 'Some CPU', 'cores': 2, 'load': 0.1}, 'image_wh': [640, 480],
+    'machine': MACHINE, 'image_wh': [640, 480],
     'instances': [{'instances': count, 'how': how, 'fps': 60.0 + count, 'p50': 9.0 * count,
                    'p95': 10.0 * count, 'cpu_ms': 8.5}
                   for count in (1, 2) for how in benchmark_scaling.HOW],
     'threads': [{'threads': count, 'p50': 9.0 / count, 'p95': 10.0, 'cpu_ms': 9.5}
                 for count in (1, 2)],
-    'sizes': {'rate': 30.0, 'cases': [
+    'sizes': {'machine': MACHINE, 'rate': 30.0, 'cases': [
         {'case': f'{width}x480 {transport}', 'width': width, 'height': 480,
-         'transport': transport, 'alone': {'cpu_ms': 12.5, 'stages': STAGES}}
+         'transport': transport, 'alone': PHASE, 'with_debug_image': PHASE,
+         'memory_mb': {'resident': 250.0, 'private': 150.0}, 'paused_cpu_percent': 0.5,
+         'start_seconds': 0.75}
         for width in (640, 1280) for transport in ('raw', 'compressed')]}}
 
 
@@ -81,11 +86,12 @@ def test_without_ros_the_rest_is_measured(work: Work, monkeypatch: pytest.Monkey
 
 def test_the_tables_hold_every_figure(tmp_path: Path) -> None:
     pytest.importorskip('matplotlib', reason=NO_PLOTS)
-    lines = {line.split('  ')[0]: line.split() for line in
-             benchmark_scaling.text_of(REPORT).splitlines() if line}
+    text = benchmark_scaling.text_of(REPORT)
+    lines = {line.split('  ')[0]: line.split() for line in text.splitlines() if line}
+    assert text.startswith('Some CPU, 2 cores, load 0.1 when it began\n')
     assert lines['2 in processes'][-4:] == ['62', '18.0', '20.0', '8.5']
     assert lines['2'][1:] == ['4.5', '10.0', '9.5']
-    assert lines['1280x480 raw'][-4:] == ['12.5', '4.5', '16.0', '18.0']
+    assert '| 1280x480 raw | 300 of 300 | 12.5 | 4.5 | 12.5 | 250, 150 | 0.5 % | 0.8 s |' in text
     benchmark_scaling.write_plot(tmp_path / 'plot.png', REPORT)
     assert cv2.imread(str(tmp_path / 'plot.png')).shape[1] > 600
 
