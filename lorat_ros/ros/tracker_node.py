@@ -37,7 +37,7 @@ from lorat_ros.target.status import TargetState, TargetStatus, thresholds_compla
 from lorat_ros.target.target import Target, TargetStep
 from lorat_ros.tracking.tracker import Tracker
 
-WATCH_PERIOD = 0.2  # seconds between looks at what the image publisher offers
+WATCH_PERIOD = 0.5  # seconds between looks at what the image publisher offers
 REPORT_PERIOD = 1.0  # seconds between diagnostics
 
 
