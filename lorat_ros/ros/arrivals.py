@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 UNKNOWN = 2**64 - 1  # what middlewares write that do not number messages
 LONGEST_GAP = 100_000  # more is no gap: the publisher began anew
@@ -16,16 +16,17 @@ class Arrivals:
     def __init__(self) -> None:
         self._last: dict[bytes, int] = {}
 
-    def missed(self, info: Mapping[str, Any]) -> int:
+    def missed(self, info: Mapping[str, Any]) -> Optional[int]:
         """
         Return how many messages of this publisher were lost since its last one that came.
 
-        :param info: what rclpy says of a message; 0 where the middleware does not number them.
+        :param info: what rclpy says of a message.
+        :returns: None where nobody knows: Humble and Cyclone DDS do not number messages.
         """
         number = info.get('publication_sequence_number')
         publisher = (info.get('publisher_gid') or {}).get('data')
         if number is None or number == UNKNOWN or publisher is None:
-            return 0
+            return None
         before = self._last.get(publisher)
         self._last[publisher] = number
         gap = 0 if before is None else number - before - 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from typing import Optional
 
 from rclpy.node import Node
 
@@ -94,7 +95,7 @@ class Eyes:
         else:
             self._input.close()
 
-    def _on_image(self, message: ImageMessage, missed: int) -> None:
+    def _on_image(self, message: ImageMessage, missed: Optional[int]) -> None:
         frame = Frame(message, time.perf_counter())
         self._keep(frame)
         self._health.count_received(self._worker.give(frame), missed)

@@ -20,6 +20,7 @@ from lorat_ros.ros.messages import diagnostic_status
 
 WINDOW = 300  # frames that percentiles are taken over: ten seconds at 30 fps
 FPS_SPAN = 2.0  # seconds that the frame rate is counted over
+UNCOUNTED = 'unknown: this middleware does not number messages'
 ERROR_MEMORY = 5.0  # seconds after which a bad frame no longer colours the diagnostics
 
 
@@ -28,6 +29,7 @@ class Health:
 
     def __init__(self) -> None:
         self.received = self.processed = self.dropped = self.failed = self.missed = 0
+        self.is_numbered = True  # messages; else nobody knows how many never came
         self.unwanted = 0  # dropped as well, but counted by the worker's thread
         self.last_image: Optional[float] = None  # monotonic seconds
         self.last_result: Optional[float] = None  # monotonic seconds
@@ -36,13 +38,14 @@ class Health:
         self._stages: dict[str, deque[float]] = {}
         self._done: deque[float] = deque(maxlen=WINDOW)
 
-    def count_received(self, dropped: bool, missed: int = 0) -> None:
+    def count_received(self, dropped: bool, missed: Optional[int] = 0) -> None:
         """Take note of an arrival, whether a waiting frame was dropped for it, how many were lost.
 
-        :param missed: published before it and never arrived.
+        :param missed: published before it and never arrived; None: the middleware cannot tell.
         """
         self.received += 1
-        self.missed += missed
+        self.missed += missed or 0
+        self.is_numbered = self.is_numbered and missed is not None
         self.dropped += dropped
         self.last_image = time.monotonic()
 
@@ -114,7 +117,7 @@ class Health:
         return diagnostic_status(name, level, message, {
             **facts, 'picture': self.picture, 'fps': f'{self.fps:.1f}', 'received': self.received,
             'processed': self.processed, 'dropped': self.dropped + self.unwanted,
-            'failed': self.failed, 'missed': self.missed,
+            'failed': self.failed, 'missed': self.missed if self.is_numbered else UNCOUNTED,
             **self.stages(['age']), 'last error': self._last_error or 'none'})
 
 

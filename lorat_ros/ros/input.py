@@ -44,7 +44,7 @@ class ImageInput:
     """
 
     def __init__(self, node: Node, transport: str, reliability: str,
-                 on_image: Callable[[ImageMessage, int], None],
+                 on_image: Callable[[ImageMessage, Optional[int]], None],
                  on_error: Callable[[Exception], None]) -> None:
         self._node, self._transport = node, transport
         self._on_image, self._on_error = on_image, on_error

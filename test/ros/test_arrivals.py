@@ -22,14 +22,15 @@ def test_what_did_not_come_before_something_that_did_is_counted(first, second):
     for number in range(60):      # both at a time
         for publisher, came in ((b'a', first), (b'b', second)):
             if number < len(came) and came[number]:
-                missed += arrivals.missed(info(number, publisher))
+                missed += arrivals.missed(info(number, publisher)) or 0
     assert missed == expected
 
 
 def test_what_is_no_gap():
     arrivals = Arrivals()
     assert [arrivals.missed(info(n)) for n in (7, 8, 3, 4 + LONGEST_GAP + 1)] == [0, 0, 0, 0]
-    assert arrivals.missed({}) == arrivals.missed(info(UNKNOWN)) == 0
+    # Humble says nothing, Cyclone DDS that it does not number them: 0 would be a claim.
+    assert arrivals.missed({}) is arrivals.missed(info(UNKNOWN)) is None
     arrivals.missed(info(10**6))
     arrivals.forget()
     assert arrivals.missed(info(10**6 + 50)) == 0

@@ -17,6 +17,7 @@ from builtin_interfaces.msg import Time
 from conftest import executable
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lorat_ros.boxes import iou_xywh
+from lorat_ros.ros.health import UNCOUNTED
 from lorat_ros.ros.images import image_message
 from lorat_ros.ros.messages import box_of
 from lorat_ros.ros.shared_memory import complaint
@@ -73,8 +74,9 @@ def counts(client: Client) -> dict[str, int]:
     """What the newest diagnostics have counted."""
     client.health.pop('image input', None)
     status = client.wait_for_health('image input', '')
-    return {name: int(value_of(status, name)) for name in (
+    found = {name: value_of(status, name) for name in (
         'received', 'processed', 'dropped', 'failed', 'missed')}
+    return {name: int(text) for name, text in found.items() if text != UNCOUNTED}
 
 
 def nothing_is_open(client: Client) -> dict[str, int]:
@@ -89,6 +91,8 @@ def nothing_is_open(client: Client) -> dict[str, int]:
 def test_a_flood_is_dropped_and_counted(client: Client) -> None:
     target = client.track()
     begun = nothing_is_open(client)
+    if 'missed' not in begun:
+        pytest.skip(UNCOUNTED)
     before = client.sent - begun['received'] - begun['missed']
     frames = [client.frame() for _ in range(60)]
     for _ in range(5):      # faster than any camera
@@ -238,6 +242,8 @@ def test_on_a_starved_processor_frames_are_dropped_and_the_newest_is_answered(cl
                                                                               ) -> None:
     target = client.track()
     before = nothing_is_open(client)
+    if 'missed' not in before:
+        pytest.skip(UNCOUNTED)
     busy = [subprocess.Popen([sys.executable, '-c', 'while True: pass'])
             for _ in range(2 * (os.cpu_count() or 1))]
     try:

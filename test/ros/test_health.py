@@ -7,7 +7,7 @@ import time
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from lorat_ros.ros.health import WINDOW, Health, RepeatFilter
+from lorat_ros.ros.health import UNCOUNTED, WINDOW, Health, RepeatFilter
 
 
 def values(status: DiagnosticStatus) -> dict[str, str]:
@@ -22,6 +22,15 @@ def test_before_the_first_frame() -> None:
         'topic': '/t', 'picture': 'none yet', 'fps': '0.0', 'received': '0', 'processed': '0',
         'dropped': '0', 'failed': '0', 'missed': '0', 'age p50/p95 [ms]': 'none yet',
             'last error': 'none'}
+
+
+def test_what_nobody_can_count_is_not_zero() -> None:
+    health = Health()
+    health.count_received(dropped=False, missed=2)
+    assert values(health.image_report('n', {}, ''))['missed'] == '2'
+    health.count_received(dropped=False, missed=None)
+    health.count_received(dropped=False)
+    assert values(health.image_report('n', {}, ''))['missed'] == UNCOUNTED
 
 
 def test_frames_are_counted_and_timed() -> None:
