@@ -15,7 +15,7 @@ OUTPUT ?=
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint docs clean
+.PHONY: help env demo test lint docs interpreters clean
 
 help:
 	@echo 'make env     build .venv: ROS 2, this package and everything it needs'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test    run all tests (TESTS="path -k name" for some)'
 	@echo 'make lint    check style and types of the sources'
 	@echo 'make docs    make a site of docs/ and of the docstrings: build/docs'
+	@echo 'make interpreters  run what needs no ROS under every supported Python that is here'
 	@echo 'make clean   remove everything that was built'
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python (3.10 to 3.13) of a new environment.'
@@ -45,6 +46,10 @@ test: env
 lint: env
 	@$(VENV)/python -m ruff check .
 	@$(VENV)/python -m mypy
+	@$(VENV)/python underlay/ament_lint.py
+
+interpreters: env
+	@$(VENV)/python underlay/interpreters.py
 
 docs: env
 	@$(VENV)/python underlay/docs.py

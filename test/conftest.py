@@ -52,6 +52,17 @@ def pytest_configure() -> None:
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 
+def pytest_report_header() -> str:
+    """Name the supported Pythons that this machine lacks; `make interpreters` runs the others."""
+    sys.path.insert(0, str(REPOSITORY / 'underlay'))
+    try:
+        from interpreters import missing
+        absent = ', '.join(missing()) or 'none'
+    finally:
+        sys.path.pop(0)
+    return f'Pythons: this is {sys.version.split()[0]}; of those supported not here: {absent}'
+
+
 def worker_number() -> int:
     """This process's place among the workers of pytest-xdist; 0 where there are none."""
     return int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))

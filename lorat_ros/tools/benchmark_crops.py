@@ -61,4 +61,3 @@ def decide(bundle: Bundle, sessions: Mapping[str, Session], figures: Mapping[str
         write_times(times_path(bundle, session, device), times)
         decided[engine] = times
     return decided
-

@@ -225,4 +225,3 @@ def groups(network: FarTrack, weight_decay: float, backbone_rate: float) -> list
     """Everything is decayed; what came with the backbone learns at a rate of its own."""
     return decayed_apart(network, weight_decay, lambda name, p: False,
                          lambda name: _published_rate(name, backbone_rate))
-

@@ -185,4 +185,3 @@ def export(wanted: Wanted, product: Path, base: Optional[Path], bundle: Path,
         **describe(wanted.config, variant, wanted.search_factor), **about,
         'provenance': {**about.get('provenance', {}), **origin}},
         lambda part: verify(read_bundle(part), network, frames).check())
-

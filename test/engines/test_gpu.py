@@ -74,4 +74,3 @@ def test_the_real_driver_is_asked_without_torch_or_tensorrt():
             'print(type(found).__name__, "torch" in sys.modules, "tensorrt" in sys.modules)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.split()[0] in ('Gpu', 'str') and done.stdout.split()[1:] == ['False'] * 2
-

@@ -277,6 +277,7 @@ def test_a_box_for_an_older_frame_says_by_how_much_it_is_late(client: Client, pr
 def test_a_box_whose_frame_never_comes_is_refused(client: Client) -> None:
     target = client.track()
     client.send_box(TARGET, stamp=2 * 10**18)
+
     def refused() -> bool:
         answer = client.exchange(client.frame())
         return value_of(client.statuses[-1], 'init').startswith('refused') \

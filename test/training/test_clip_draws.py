@@ -27,7 +27,7 @@ def test_runs_are_consecutive_frames_of_labelled_clips(pool):
     np.testing.assert_allclose(np.diff(batch['box'][..., 0], axis=1), 3.0)
     np.testing.assert_allclose(batch['box'][..., 1:], np.broadcast_to((22.5, 15.5, 15.5),
                                                                       (12, 4, 3)))
-    assert len({start for start in batch['box'][:, 0, 0].tolist()}) > 2
+    assert len(set(batch['box'][:, 0, 0].tolist())) > 2
     # The disc is where the box is, and below the frame there is nothing.
     x, y, w, h = batch['box'][0, 2]
     blue, _, red = batch['frames'][0, 2, round(y + h / 4), round(x + w / 2)]
