@@ -58,7 +58,7 @@ class _Sequence(ctypes.Structure):
         return ctypes.string_at(self.data, self.size).decode(errors='replace')
 
     def view(self, held: Held) -> memoryview:
-        return memoryview(np.asarray(_Pixels(held, self))) if self.size else memoryview(b'')
+        return np.asarray(_Pixels(held, self)).data if self.size else memoryview(b'')
 
 
 class _Pixels:
@@ -123,7 +123,8 @@ class Layout:
     def __init__(self, kind: type) -> None:
         try:
             self.structure = _STRUCTURES[kind]
-            kind.__class__.__import_type_support__()
+            message: Any = kind.__class__      # what rosidl makes classes of messages with
+            message.__import_type_support__()
             self.make = _function(kind, '_CREATE_ROS_MESSAGE', ctypes.c_void_p)
             self.destroy = _function(kind, '_DESTROY_ROS_MESSAGE', None, ctypes.c_void_p)
             self.to_python = _function(kind, '_CONVERT_TO_PY', ctypes.py_object, ctypes.c_void_p)
