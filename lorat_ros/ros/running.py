@@ -10,7 +10,7 @@ from typing import Optional, Protocol
 
 import rclpy
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
@@ -22,6 +22,10 @@ CANNOT_START = (ValueError, OSError, ParameterException, RCLError)
 
 class FiniteNode(Protocol):
     """A node that works in `run` (spinning by itself) until it is done."""
+
+    @property
+    def executor(self) -> Optional[Executor]:
+        """What it spins itself with."""
 
     def run(self) -> int:
         """Work; returns the exit status."""
@@ -67,6 +71,9 @@ def run_to_end(make_node: Callable[[], FiniteNode], name: str,
         # A second Ctrl-C shall not become a traceback while the first one is obeyed.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
+            # Else it is cleaned up when its context is gone, and complains.
+            if node.executor is not None:
+                node.executor.shutdown()
             node.destroy_node()
         rclpy.try_shutdown()
 

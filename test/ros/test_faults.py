@@ -157,7 +157,7 @@ def test_transitions_in_every_order_while_images_come(client: Client) -> None:
 
 def test_pauses_while_images_come_lose_none_silently(client: Client) -> None:
     target = client.track()
-    for _ in range(4):
+    for _ in range(2):
         for on in (False, True):
             for _ in range(3):
                 client.send(client.frame())

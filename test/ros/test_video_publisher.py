@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,7 +147,7 @@ def test_lock_step_waits_for_each_answer(node_process: Callable, clip: Path) -> 
             answers.publish(Detection2DArray(header=images[-1].header))
 
 
-@pytest.mark.parametrize(('parameters', 'complaint'), [
+BAD = (
     ({'path': '""'}, 'parameter path'), ({'path': '/nowhere'}, '/nowhere does not exist'),
     ({'rate': -1.0}, 'parameter rate: -1.0'),
     ({'reliability': 'maybe'}, 'expected string, one of reliable, best_effort'),
@@ -153,21 +156,48 @@ def test_lock_step_waits_for_each_answer(node_process: Callable, clip: Path) -> 
     ({'loop': '"yes"'}, "parameter loop: 'yes' is string, expected bool"),
     ({'use_sim_time': 3}, 'use_sim_time'),
     ({'horizontal_fov': 180.0}, 'parameter horizontal_fov'),
-    ({'stamps_file': '/nowhere/stamps.txt', 'wait_for_subscribers': 0}, '/nowhere/stamps.txt')])
-def test_bad_parameters_are_named(node_process: Callable, clip: Path, parameters: dict,
-                                  complaint: str) -> None:
-    node = node_process('video_publisher', *options(clip, **parameters), exit_codes=(2,))
-    assert node.wait(30) == 2
-    assert complaint in node.output
-    assert 'Traceback' not in node.output
+    ({'stamps_file': '/nowhere/stamps.txt', 'wait_for_subscribers': 0}, '/nowhere/stamps.txt'))
+#: Runs main with one list of arguments after the other: each start would cost a second.
+ONE_BY_ONE = '''
+import json, sys
+from lorat_ros.ros.video_publisher import main
+for arguments in json.loads(sys.argv[1]):
+    print('<<', main(arguments), '>>', flush=True)
+'''
 
 
-def test_a_parameter_file_that_is_not_there_is_named(node_process: Callable) -> None:
-    node = node_process('video_publisher', '--ros-args', '--params-file', '/no/such/file.yaml',
-                        exit_codes=(2,))
+@pytest.fixture(scope='module')
+def complaints(module_node: Callable, clip: Path, tmp_path_factory: pytest.TempPathFactory
+               ) -> list[tuple[str, str]]:
+    """For each bad list of arguments the exit status and what was printed before it."""
+    program = tmp_path_factory.mktemp('program') / 'one_by_one.py'
+    program.write_text(ONE_BY_ONE)
+    wishes = [*(options(clip, **parameters) for parameters, _ in BAD),
+              ['--ros-args', '--params-file', '/no/such/file.yaml']]
+    process = module_node([sys.executable, str(program), json.dumps(wishes)])
+    assert process.wait(60) == 0
+    return [(status, said) for said, status in re.findall(
+        '(.*?)<< (.*?) >>', process.output, re.DOTALL)]
+
+
+@pytest.mark.parametrize('number', range(len(BAD)), ids=[complaint for _, complaint in BAD])
+def test_bad_parameters_are_named(complaints: list[tuple[str, str]], number: int) -> None:
+    status, said = complaints[number]
+    assert status == '2' and BAD[number][1] in said
+    assert 'Traceback' not in said
+
+
+def test_a_parameter_file_that_is_not_there_is_named(complaints: list[tuple[str, str]]) -> None:
+    assert len(complaints) == len(BAD) + 1
+    status, said = complaints[-1]
+    assert status == '2' and '/no/such/file.yaml' in said
+    assert 'Traceback' not in said
+
+
+def test_the_status_is_that_of_the_process(node_process: Callable) -> None:
+    node = node_process('video_publisher', exit_codes=(2,))
     assert node.wait(30) == 2
-    assert '/no/such/file.yaml' in node.output
-    assert 'Traceback' not in node.output
+    assert 'parameter path' in node.output and 'Traceback' not in node.output
 
 
 def test_its_parameters_are_declared_from_the_table(node_process: Callable, clip: Path) -> None:

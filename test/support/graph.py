@@ -17,6 +17,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from lorat_ros.ros.images import image_message
 from lorat_ros.ros.messages import point_of
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rclpy.client import Client as ServiceClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -58,6 +59,7 @@ class Client:
         self._image = self.node.create_publisher(*self._camera)
         self._reliable = image_qos is None
         self._paused, self.sent = False, 0
+        self._clients: dict[str, ServiceClient] = {}
         self._init_box = self.node.create_publisher(Detection2D, f'{node_name}/init_box', 1)
         listen = self.node.create_subscription
         listen(Detection2DArray, f'{node_name}/detections', self.arrays.append, 100)
@@ -191,14 +193,12 @@ class Client:
 
     def call(self, kind: type, name: str, request: Any) -> Any:
         """Call one of the tracker's services and return the response."""
-        client = self.node.create_client(kind, f'{self.name}/{name}')
-        try:
-            self.wait_until(client.service_is_ready, f'service {name}')
-            future = client.call_async(request)
-            return self.wait_until(lambda: future.done() and future.result(),
-                                   f'an answer of {name}')
-        finally:
-            self.node.destroy_client(client)
+        if name not in self._clients:      # each costs its discovery: once
+            self._clients[name] = self.node.create_client(kind, f'{self.name}/{name}')
+        client = self._clients[name]
+        self.wait_until(client.service_is_ready, f'service {name}')
+        future = client.call_async(request)
+        return self.wait_until(lambda: future.done() and future.result(), f'an answer of {name}')
 
     def transition(self, name: str) -> bool:
         """Ask for a lifecycle transition; returns whether it succeeded."""
