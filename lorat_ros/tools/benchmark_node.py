@@ -24,7 +24,10 @@ SIZES = ('640x480', '1280x720', '1920x1080', '3840x2160')
 TRANSPORTS = ('raw', 'compressed')
 PATIENCE = 300.0        # seconds for one size and transport, beside the time it is shown for
 #: Columns of the table: title, and stages whose milliseconds add up to it.
-STAGES = ('transport', 'waited', 'convert', 'crop', 'network', 'decode', 'publish', 'age')
+STAGES = ('camera', 'transport', 'waited', 'convert', 'crop', 'network', 'decode', 'publish',
+          'age')
+#: What of an image's age is not its way from the camera.
+OTHERS = ('camera', 'waited', 'frame')
 
 
 class Case(NamedTuple):
@@ -116,14 +119,15 @@ def _one(case: Case, box: list[float], scene: Path, parameters: dict[str, Any], 
 
 def transport_of(stages: dict[str, list[float]], which: int) -> float:
     """
-    Milliseconds from the camera's stamp until the frame is in the tracker's hands.
+    Milliseconds from the camera's call until the frame is in the tracker's hands.
 
-    What of the age is left when its own work is taken off: DDS, and making a message of bytes.
+    What of the age is left when that call and the tracker's own work are taken off.
 
     :param which: 0 for the median, 1 for the 95th percentile (a difference of percentiles: a
         rough figure).
     """
-    return max(stages['age'][which] - stages['frame'][which] - stages['waited'][which], 0.0)
+    left = stages['age'][which] - sum(stages[name][which] for name in OTHERS)
+    return max(left, 0.0)
 
 
 def beside_network(result: dict[str, Any]) -> float:
@@ -153,14 +157,17 @@ def text_of(report: dict[str, Any]) -> str:
         lines.append(f'| {result["case"]} | ' + ' | '.join(cells)
                      + f' | {pair[0]:.2f} / {pair[1]:.2f} |')
     lines += ['', '| images | answered of shown | CPU ms a frame | of it beside the network | '
-              'CPU with debug image | memory MB, of it private | CPU paused | '
-              'start to first answer |', '|' + '---|' * 8]
+              'CPU with debug image | memory MB, of it private | memory with debug '
+              'image | CPU paused | start to first answer |', '|' + '---|' * 9]
     for result in report['cases']:
         alone, debug = result['alone'], result['with_debug_image']
-        memory = result['memory_mb']
         lines.append(
             f'| {result["case"]} | {alone["answered"]} of {alone["shown"]} | '
             f'{alone["cpu_ms"]:.1f} | {beside_network(result):.1f} | {debug["cpu_ms"]:.1f} | '
-            f'{memory["resident"]:.0f}, {memory["private"]:.0f} | '
+            f'{_memory_of(alone)} | {_memory_of(debug)} | '
             f'{result["paused_cpu_percent"]:.1f} % | {result["start_seconds"]:.1f} s |')
     return '\n'.join(lines)
+
+
+def _memory_of(phase: dict[str, Any]) -> str:
+    return '{resident:.0f}, {private:.0f}'.format(**phase['memory_mb'])

@@ -15,9 +15,11 @@ from lorat_ros.tools.cli import main
 
 NO_PLOTS = 'matplotlib is not installed: make env'
 MACHINE = {'cpu': 'Some CPU', 'cores': 2, 'load': 0.1}
-STAGES = {**dict.fromkeys(('waited', 'convert', 'crop', 'network', 'decode', 'publish'), [1., 2.]),
+STAGES = {**dict.fromkeys(('camera', 'waited', 'convert', 'crop', 'network', 'decode', 'publish'),
+                          [1.0, 2.0]),
           'frame': [10.0, 11.0], 'age': [16.0, 18.0], 'network_cpu': [8.0, 9.0]}
-PHASE = {'cpu_ms': 12.5, 'answered': 300, 'shown': 300, 'stages': STAGES}
+PHASE = {'cpu_ms': 12.5, 'answered': 300, 'shown': 300, 'stages': STAGES,
+         'memory_mb': {'resident': 250.0, 'private': 150.0}}
 REPORT = {
     'machine': MACHINE, 'image_wh': [640, 480],
     'instances': [{'instances': count, 'how': how, 'fps': 60.0 + count, 'p50': 9.0 * count,
@@ -28,8 +30,7 @@ REPORT = {
     'sizes': {'machine': MACHINE, 'rate': 30.0, 'cases': [
         {'case': f'{width}x480 {transport}', 'width': width, 'height': 480,
          'transport': transport, 'alone': PHASE, 'with_debug_image': PHASE,
-         'memory_mb': {'resident': 250.0, 'private': 150.0}, 'paused_cpu_percent': 0.5,
-         'start_seconds': 0.75}
+         'paused_cpu_percent': 0.5, 'start_seconds': 0.75}
         for width in (640, 1280) for transport in ('raw', 'compressed')]}}
 
 
@@ -91,7 +92,8 @@ def test_the_tables_hold_every_figure(tmp_path: Path) -> None:
     assert text.startswith('Some CPU, 2 cores, load 0.1 when it began\n')
     assert lines['2 in processes'][-4:] == ['62', '18.0', '20.0', '8.5']
     assert lines['2'][1:] == ['4.5', '10.0', '9.5']
-    assert '| 1280x480 raw | 300 of 300 | 12.5 | 4.5 | 12.5 | 250, 150 | 0.5 % | 0.8 s |' in text
+    assert '| 1280x480 raw | 300 of 300 | 12.5 | 4.5 | 12.5 | 250, 150 | 250, 150 | 0.5 % | '\
+        '0.8 s |' in text
     benchmark_scaling.write_plot(tmp_path / 'plot.png', REPORT)
     assert cv2.imread(str(tmp_path / 'plot.png')).shape[1] > 600
 
