@@ -200,6 +200,19 @@ class _Obedient:
         """Nothing is tracked."""
 
 
+class _Guarded:
+    """Is behind a key that the fuzzer does not have: nothing that it makes up may get here."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def track(self, target: Any) -> None:
+        self.asked.append(target)
+
+    def stop(self) -> None:
+        self.asked.append('stop')
+
+
 def _packets(folder: Path) -> list[bytes]:
     os.environ['MAVLINK20'] = '1'      # read by pymavlink when it is imported
     from pymavlink.dialects.v20 import common
@@ -217,17 +230,25 @@ def _packets(folder: Path) -> list[bytes]:
                                        (512, (259, 0, 0, 0, 0, 0, 0)), (521, (1,) + (0,) * 6))]
     as_int = packed(common.MAVLink_command_int_message(1, 100, 0, 2005, 0, 0, .1, .2, .3, .4,
                                                        0, 0, 0))
+    codec.signing.secret_key, codec.signing.sign_outgoing = b'another key'.ljust(32), True
+    codec.signing.timestamp = 10**14
+    signed = packed(common.MAVLink_command_long_message(1, 100, 2010, 0, *(0,) * 7))
     return [heartbeat + commands[0], *commands, as_int, b''.join(commands),
-            commands[1][:20] + commands[1]]
+            commands[1][:20] + commands[1], signed, commands[0] + signed]
 
 
 def _packet(folder: Path) -> Callable[[bytes], None]:
     def read(data: bytes) -> None:
         link, wire = _Memo(), Wire(1, 100)
         camera = Camera(link, wire, _Obedient(), Settings())
+        guarded = _Guarded()
+        locked = Camera(link, Wire(1, 100, b'the key'.ljust(32)), guarded,
+                        Settings(allowed_systems=()))
         for now in (0.0, 0.1):
-            link.coming = [(data, 'somebody')]
-            camera.step(now)
+            for one in (camera, locked):
+                link.coming = [(data, 'somebody')]
+                one.step(now)
+        assert locked.peers == 0 and guarded.asked == []
         assert link.sent < 2000, f'{link.sent} packets in answer to {len(data)} bytes'
         stream = Stream(wire)
         for place in range(0, len(data), 7):
