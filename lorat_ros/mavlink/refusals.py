@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 RECENT = 60.0  # seconds for which a refusal is worth a warning
+NAMED = 8      # of those refused that are named at a time: ids can be invented
 
 
 class Why(str, Enum):
@@ -48,6 +50,7 @@ class Refusals:
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._tell, self._clock, self._lock = tell, clock, threading.Lock()
         self._commands: dict[tuple[Why, int], _Seen] = {}
+        self._told: deque[float] = deque(maxlen=NAMED)
         self._packets: dict[Why, int] = {}
 
     def ignored(self, why: Why) -> None:
@@ -62,28 +65,42 @@ class Refusals:
             seen = self._commands.setdefault((why, system), _Seen())
             is_news = now - seen.at > RECENT
             seen.count, seen.at = seen.count + 1, now
-        if is_news:
+            is_flood = len(self._told) == NAMED and now - self._told[0] <= RECENT
+            if is_news and not is_flood:
+                self._told.append(now)
+        if is_news and not is_flood:
             self._tell(why.value.format(system))
 
     def complaint(self) -> str:
         """Return what was refused in the last minute, with the cures; empty if nothing was."""
         now = self._clock()
-        with self._lock:
-            return '; '.join(f'{why.value.format(system)} ({_times(seen.count)})'
-                             for (why, system), seen in sorted(self._commands.items())
-                             if now - seen.at <= RECENT)
+        return '; '.join(_first(f'{why.value.format(system)} ({_times(seen.count)})'
+                                for (why, system), seen in self._sorted()
+                                if now - seen.at <= RECENT))
 
     def commands(self) -> str:
-        """Return all commands that were refused since the start, for people."""
+        """Return the commands that were refused since the start, for people."""
+        return ', '.join(_first(f'system {system} {_LABELS[why]} {_times(seen.count)}'
+                                for (why, system), seen in self._sorted())) or 'none'
+
+    def _sorted(self) -> list[tuple[tuple[Why, int], _Seen]]:
+        """All refusals, the latest first."""
         with self._lock:
-            return ', '.join(f'system {system} {_LABELS[why]} {_times(seen.count)}'
-                             for (why, system), seen in sorted(self._commands.items())) or 'none'
+            found = [(key, _Seen(seen.count, seen.at)) for key, seen in self._commands.items()]
+        return sorted(found, key=lambda item: -item[1].at)
 
     def packets(self) -> str:
         """Return all packets that were ignored for their signature since the start."""
         with self._lock:
             return ', '.join(f'{count} {_LABELS[why]}'
                              for why, count in sorted(self._packets.items())) or 'none'
+
+
+def _first(texts: Iterable[str]) -> list[str]:
+    """As many as are named at a time, and how many others there are."""
+    found = list(texts)
+    others = len(found) - NAMED
+    return [*found[:NAMED], *([f'and {others} more'] if others > 0 else [])]
 
 
 def _times(count: int) -> str:

@@ -14,7 +14,7 @@ from lorat_ros.mavlink import dialect as mav
 from lorat_ros.mavlink.camera import Camera, Settings
 from lorat_ros.mavlink.dialect import Command, Tracking
 from lorat_ros.mavlink.peers import NEVER
-from lorat_ros.mavlink.refusals import RECENT, Refusals, Why
+from lorat_ros.mavlink.refusals import NAMED, RECENT, Refusals, Why
 from lorat_ros.mavlink.reporting import Report
 from lorat_ros.mavlink.signing import EPOCH, exposure, read_key
 from lorat_ros.mavlink.wire import Stream, Wire
@@ -186,12 +186,26 @@ def test_what_is_refused_is_told_once_in_a_while_and_counted_for_ever() -> None:
     refusals.refused(Why.NOT_LISTED, 42)
     refusals.refused(Why.NOT_LISTED, 43)
     complaint = refusals.complaint()
-    assert complaint.count('if it shall (2 times); system 43') == 1
-    assert complaint.endswith('(once)')
+    assert complaint.count('if it shall (once); system 42') == 1  # the latest first
+    assert complaint.endswith('(2 times)')
     refusals.refused(Why.NOT_LISTED, 42)  # after a silence
     assert [text.split()[1] for text in said] == ['42', '43', '42']
     assert RECENT < 140.0 - 70.0 and refusals.complaint() == ''
     assert refusals.commands() == 'system 42 not allowed 3 times, system 43 not allowed once'
+
+
+def test_invented_ids_do_not_fill_log_and_diagnostics() -> None:
+    said: list[str] = []
+    refusals = Refusals(said.append, itertools.count().__next__)
+    for system in range(1, 51):  # within a minute
+        refusals.refused(Why.NOT_LISTED, system)
+    assert len(said) == NAMED
+    for text in (refusals.complaint(), refusals.commands()):
+        assert 'system 50 ' in text and text.endswith('and 42 more')
+    for _ in range(61):
+        refusals.complaint()  # a minute goes by
+    refusals.refused(Why.NOT_LISTED, 51)
+    assert len(said) == NAMED + 1 and 'system 51 ' in said[-1]
 
 
 def test_a_flood_of_invented_ids_drives_nobody_out_and_grows_nothing() -> None:
