@@ -13,6 +13,9 @@ MODEL ?=
 OUTPUT ?=
 # Of `make test`: further arguments of pytest, e.g. TESTS='test/ros -k lifecycle'.
 TESTS ?=
+# In its types NumPy 2 has defaults for the arguments of np.ndarray; NumPy 1 asks for them.
+MYPY_OPTIONS = $(shell $(VENV)/python -c \
+	'import numpy; print("--allow-any-generics" * numpy.__version__.startswith("1."))')
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test lint docs interpreters clean
@@ -45,7 +48,7 @@ test: env
 
 lint: env
 	@$(VENV)/python -m ruff check .
-	@$(VENV)/python -m mypy
+	@$(VENV)/python -m mypy $(MYPY_OPTIONS)
 	@$(VENV)/python underlay/ament_lint.py
 
 interpreters: env

@@ -69,6 +69,11 @@ def check_init_box(box: Sequence[float], image_wh: tuple[int, int]) -> Box:
     return values
 
 
+def wh_of(image: np.ndarray) -> tuple[int, int]:
+    """Return the width and height of an image (height, width, …) in pixels."""
+    return image.shape[1], image.shape[0]
+
+
 def centre_xywh(box: Sequence[float]) -> tuple[float, float]:
     """Return the centre (x, y) of a box in pixels."""
     x, y, w, h = box

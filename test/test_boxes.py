@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from lorat_ros.boxes import (BoxError, centre_distance_xywh, centre_xywh, check_init_box,
-                             clip_xywh, iou_xywh, success_auc)
+                             clip_xywh, iou_xywh, success_auc, wh_of)
 
 WIDE = (640, 480)
 coordinate = st.floats(-1000, 1000)
@@ -89,3 +89,7 @@ def test_success_of_known_overlaps():
 def test_distance_of_centres():
     found = centre_distance_xywh([[0, 0, 2, 2], [np.nan] * 4], (3, 4, 2, 2))
     assert found[0] == pytest.approx(5) and np.isnan(found[1])
+
+
+def test_size_of_an_image() -> None:
+    assert wh_of(np.zeros((240, 320, 3), np.uint8)) == (320, 240)

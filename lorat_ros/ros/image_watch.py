@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from lorat_ros.boxes import wh_of
 from lorat_ros.ros.images import ImageError, to_bgr
 from lorat_ros.ros.messages import nanoseconds
 
@@ -75,7 +76,7 @@ class ImageWatch:
         elif time.monotonic() - self._decoded > DECODE_PERIOD:
             self._decoded = time.monotonic()
             try:
-                size = to_bgr(message).shape[1::-1]
+                size = wh_of(to_bgr(message))
             except ImageError:  # the tracker tells of it
                 return
         self._see(size, message)

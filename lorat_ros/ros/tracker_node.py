@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
+from lorat_ros.boxes import wh_of
 from lorat_ros.ros.bearing import BearingPublishers
 from lorat_ros.ros.debug_view import DebugView
 from lorat_ros.ros.engine_build import EngineBuilds
@@ -194,7 +195,7 @@ class TrackerNode(LifecycleNode):
 
     def _after_publishing(self, bearing: BearingPublishers, view: DebugView, image: np.ndarray,
                           header: Header, step: TargetStep) -> None:
-        bearing.publish(header, step.box, image.shape[1::-1])
+        bearing.publish(header, step.box, wh_of(image))
         self._report(only_news=True)
         view.show(image, header, step)
 

@@ -70,7 +70,7 @@ def _target_way(t: float) -> float:
 
 
 def _on_road(way: float, lane: float) -> np.ndarray:
-    x = np.interp(way, _ROAD_S, _ROAD_X)
+    x = float(np.interp(way, _ROAD_S, _ROAD_X))
     return shift(x, float(road_y(x))) @ turn(float(road_heading(x))) @ shift(0, lane)
 
 

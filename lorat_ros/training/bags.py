@@ -24,6 +24,7 @@ from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
+from lorat_ros.boxes import wh_of
 from lorat_ros.images import encoded_to_bgr, ImageError, raw_to_bgr
 from lorat_ros.training.bag_messages import (box_of, COMPRESSED, DETECTION, DETECTIONS,
                                              detections_of, identity_of, RAW, stamp_of, typestore)
@@ -202,7 +203,7 @@ class BagClip:
                     if bad[error.kind] == 1:
                         notes.say(self.name, f'image {number} of {self.topic} left out: {error}')
                     continue
-                box = clean_boxes(self.boxes[number], image.shape[1::-1], '', of_boxes)[0]
+                box = clean_boxes(self.boxes[number], wh_of(image), '', of_boxes)[0]
                 yield Shot(shrink(image, self.longest), box)
         notes.counts['unreadable'] += bad.total()
         notes.counts.update(of_boxes.counts)

@@ -151,8 +151,9 @@ class Shelf(Sequence[Item]):
     def _item(self, row: int) -> Item:
         number = int(self.owner[row])
         image, scale = self.pictures.picture(number)
+        size = image.shape[0], image.shape[1]
         shape = self.pictures.store.get(
-            (self._token, row), lambda: self._shape(row, image.shape[:2], scale),
+            (self._token, row), lambda: self._shape(row, size, scale),
             lambda shape: 400 if shape.mask is None else 400 + shape.mask.nbytes)
         return Item(image, shape.box, shape.outline, shape.mask, (self.pictures.folder, number))
 

@@ -182,6 +182,7 @@ def _picture(item: Item, box: Box, score: float, lost: float) -> np.ndarray:
     factor = SHEET_TILE / max(item.image.shape[:2])
     image = cv2.resize(item.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA
                        if factor < 1 else cv2.INTER_CUBIC)
-    found, truth = (tuple(factor * v for v in b) for b in (box, item.box))
+    found, truth = ((factor * x, factor * y, factor * w, factor * h)
+                    for x, y, w, h in (box, item.box))
     return draw_overlay(image, box=found, truth=truth, score=float(score),
                         status='tracking' if score >= lost else 'lost')

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Optional
 import cv2
 import numpy as np
 
+from lorat_ros.boxes import wh_of
 from lorat_ros.tracking.crops import CropPlan, sample_bilinear
 from lorat_ros.tracking.family import CropSizes
 from lorat_ros.tracking.lorat import (align_window, clip, grow, nominal_window, PATCH, plan_window,
@@ -162,7 +163,7 @@ class PublishedPairs:
     def _template(self, item: Item) -> View:
         box, sizes = corners(item), self.sizes
         return view_of(item, box, plan_window(box, sizes.template_factor, sizes.template,
-                                              item.image.shape[1::-1], cv2.mean(item.image)[:3]))
+                                              wh_of(item.image), cv2.mean(item.image)[:3]))
 
     def _search(self, item: Item, rng: np.random.Generator) -> Optional[View]:
         """Cut where chance says; None: too little of the target would be seen."""
@@ -173,7 +174,7 @@ class PublishedPairs:
             scale = nominal / np.exp(config.scale * rng.normal(0, 1, 2))
             reach = config.shift * np.mean(wh * scale)
             shift = size / 2 - scale * centre + rng.uniform(-1, 1, 2) * reach
-            plan = align_window(scale.tolist(), shift.tolist(), size, item.image.shape[1::-1],
+            plan = align_window(scale.tolist(), shift.tolist(), size, wh_of(item.image),
                                 cv2.mean(item.image)[:3])
             seen = clip(to_crop(box, plan), (size, size))
             # Of a small target the whole is little: then that much of it.
@@ -193,7 +194,7 @@ class PublishedPairs:
                 return Pair(self._template(first), search, present)
         box, sizes = corners(item), self.sizes
         plan = plan_window(grow(box, SMALLEST_STATE), sizes.search_factor, sizes.search,
-                           item.image.shape[1::-1], cv2.mean(item.image)[:3])
+                           wh_of(item.image), cv2.mean(item.image)[:3])
         return Pair(self._template(first), view_of(item, box, plan), present)
 
     def draw(self, *key: int) -> Pair:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import torch
 
-from lorat_ros.boxes import Box, centre_xywh
+from lorat_ros.boxes import Box, centre_xywh, wh_of
 from lorat_ros.tracking.square_crop import sample_square, square_around, SquareCrop
 from lorat_ros.training import augment
 from lorat_ros.training.items import Item
@@ -191,7 +191,7 @@ class SquareDraws:
                                        for name in ('size', 'factor', 'centre', 'scale'))
         for _ in range(REDRAWS):
             crop = square_around(jittered(item.box, centre, scale, rng), factor, size)
-            if shows(crop, item.box, image.shape[1::-1]):
+            if shows(crop, item.box, wh_of(image)):
                 break
         else:
             crop = square_around(item.box, factor, size)

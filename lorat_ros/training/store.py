@@ -19,6 +19,8 @@ from typing import Any, NamedTuple, Optional, overload, TypeVar
 import cv2
 import numpy as np
 
+from lorat_ros.boxes import wh_of
+
 #: A frame: any of the marks that begin a JPEG's header with its size, by their second byte.
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -112,7 +114,7 @@ def size_of_file(path: str) -> tuple[int, int]:
             size = size_of(file.read(65536))
     except OSError:
         size = None
-    return size or read_picture(path).image.shape[1::-1]
+    return size or wh_of(read_picture(path).image)
 
 
 class Store:
