@@ -25,7 +25,7 @@ ERROR_MEMORY = 5.0  # seconds after which a bad frame no longer colours the diag
 
 
 class Health:
-    """Counters and windows. The executor counts arrivals, the worker everything else."""
+    """Counters and windows. Who hears images counts arrivals, the worker everything else."""
 
     def __init__(self) -> None:
         self.received = self.processed = self.dropped = self.failed = self.missed = 0
