@@ -3,8 +3,8 @@
 """
 Is it really the target? What speaks for a box besides the peak that the network found there.
 
-A network trained to find the best match always finds one. Several pieces of evidence are weighed
-by a logistic regression whose weights are in ``model.json``, learnt on frames of which it is known
+A network trained to find the best match always finds one. Four pieces of evidence are weighed by
+a logistic regression whose weights are in ``model.json``, learnt on frames of which it is known
 whether the box was right (``lorat_ros.training.evidence``):
 
 * ``peak``: the network's own score, as a logit.
@@ -15,12 +15,6 @@ whether the box was right (``lorat_ros.training.evidence``):
 * ``memory``: how much the features after mixing resemble those of the last sure frames.
 * ``agreement``: how far the boxes that the cells around its centre answer with are the same box.
   On a target all cells know its outline; on clutter each has a guess of its own.
-* ``alone``: how far the peak stands above the best of the cells that the box does not cover. Where
-  the target is not to be seen, the network finds a little of it everywhere.
-* ``first``: how much the features after mixing resemble those of the first frame: the memory may
-  have followed something else step by step, this one cannot.
-* ``surroundings``: how much they resemble what surrounded the target in the last sure frames. It
-  counts against a box.
 """
 from __future__ import annotations
 
@@ -52,9 +46,6 @@ class Pieces:
     match: float
     memory: float
     agreement: float
-    alone: float
-    first: float
-    surroundings: float
 
     def belief(self, weights: Weights) -> float:
         """Weigh it: the chance in [0, 1] that the box is of the target."""
@@ -74,9 +65,6 @@ class Weights:
     memory: float
     agreement: float
     bias: float
-    alone: float = 0.0          # bundles that are older know nothing of these
-    first: float = 0.0
-    surroundings: float = 0.0
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Weights | None:
@@ -97,10 +85,7 @@ class Evidence:
         self._target = np.flatnonzero(flat >= min(TARGET, float(flat.max())))
         self._surroundings = np.flatnonzero(flat < SURROUNDINGS)
         self._looks = np.zeros(1, np.float32)
-        self._around = np.zeros(1, np.float32)
         self._memory: np.ndarray | None = None
-        self._first: np.ndarray | None = None
-        self._background: np.ndarray | None = None
         self._sure = 0
 
     @property
@@ -113,8 +98,8 @@ class Evidence:
         """
         Gather what speaks for a box.
 
-        :param outputs: of the graph 'search', batch 1: ``score`` (1, G, G), ``boxes``
-            (1, 4, G, G), ``similarity`` (1, G * G, g * g + 1), ``features`` (1, G * G, width).
+        :param outputs: of the graph 'search', batch 1: ``boxes`` (1, 4, G, G), ``similarity``
+            (1, G * G, g * g + 1), ``features`` (1, G * G, width).
         :param cover: share of each cell of the search region that the box covers, (G, G).
         :param box: xywh in units of the search region.
         :param score: the network's, in [0, 1].
@@ -127,16 +112,11 @@ class Evidence:
         inside = np.flatnonzero(share > INSIDE)
         inside = inside if inside.size else np.array([at])
         self._looks = _unit(share @ features if share.sum() > LEAST else features[at])
-        self._around = _unit((share < SURROUNDINGS).astype(np.float32) @ features)
-        odds = _limited(math.log(max(score, 1e-9) / max(1 - score, 1e-9)))
-        near = _near(grid, centre)
-        return Pieces(
-            peak=odds, match=self._match(similarity[inside]),
-            memory=self._likeness(self._memory, self._looks),
-            agreement=_agreement(outputs['boxes'][0][:, near], box),
-            alone=odds - _best(outputs['score'][0][(cover < SURROUNDINGS) & ~near]),
-            first=self._likeness(self._first, self._looks),
-            surroundings=self._likeness(self._background, self._around))
+        odds = math.log(max(score, 1e-9) / max(1 - score, 1e-9))
+        memory = 1.0 if self._memory is None else float(self._looks @ _unit(self._memory))
+        return Pieces(peak=min(max(odds, -LOGIT_LIMIT), LOGIT_LIMIT),
+                      match=self._match(similarity[inside]), memory=memory,
+                      agreement=_agreement(outputs['boxes'][0], box, centre))
 
     def weigh(self, outputs: Mapping[str, np.ndarray], cover: np.ndarray, box: Box, score: float,
               weights: Weights) -> tuple[Pieces, float]:
@@ -151,17 +131,12 @@ class Evidence:
         """Take what was gathered last for a sure sight of the target."""
         self._sure += 1
         rate = max(SLOWEST, 1 / self._sure)
-        self._first = self._looks if self._first is None else self._first
-        self._memory = _blended(self._memory, self._looks, rate)
-        self._background = _blended(self._background, self._around, rate)
+        old = np.zeros_like(self._looks) if self._memory is None else _unit(self._memory)
+        self._memory = (1 - rate) * old + rate * self._looks
 
     def branch(self) -> Evidence:
         """Make another one that knows the same; what it learns stays its own."""
         return copy.copy(self)      # arrays are replaced, never written to
-
-    def _likeness(self, known: np.ndarray | None, otherwise: np.ndarray) -> float:
-        """Resemblance, in [-1, 1], of the looks gathered last and what is known, if anything."""
-        return float(self._looks @ _unit(otherwise if known is None else known))
 
     def _match(self, similarity: np.ndarray) -> float:
         """Mean over cells (n, g * g + 1): nearest of the target less nearest of the rest."""
@@ -175,28 +150,13 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / (float(np.linalg.norm(vector)) + 1e-6)
 
 
-def _blended(known: np.ndarray | None, new: np.ndarray, rate: float) -> np.ndarray:
-    return new if known is None else (1 - rate) * _unit(known) + rate * new
-
-
-def _limited(logit: float) -> float:
-    return min(max(logit, -LOGIT_LIMIT), LOGIT_LIMIT)
-
-
-def _best(logits: np.ndarray) -> float:
-    """Highest of any number of logits; of none, the lowest there is."""
-    return _limited(float(logits.max())) if logits.size else -LOGIT_LIMIT
-
-
-def _near(grid: int, centre: tuple[float, float]) -> np.ndarray:
-    """Which cells (G, G) lie about a centre, in cells."""
+def _agreement(boxes: np.ndarray, box: Box, centre: tuple[float, float]) -> float:
+    """Mean overlap of a box with the answers (4, G, G) of the cells around its centre."""
+    grid = boxes.shape[1]
     axis = np.arange(grid) + 0.5
-    return np.hypot(axis[None] - centre[0], axis[:, None] - centre[1]) < AROUND
-
-
-def _agreement(answers: np.ndarray, box: Box) -> float:
-    """Mean overlap of a box with the answers (4, n) of the cells around its centre."""
-    if not answers.size:
+    near = np.hypot(axis[None] - centre[0], axis[:, None] - centre[1]) < AROUND
+    if not near.any():
         return 0.0
-    x1, y1, x2, y2 = answers.astype(np.float64)
-    return float(iou_xywh(np.stack([x1, y1, x2 - x1, y2 - y1], 1), np.array(box)).mean())
+    x1, y1, x2, y2 = boxes[:, near].astype(np.float64)
+    answers = np.stack([x1, y1, x2 - x1, y2 - y1], 1)
+    return float(iou_xywh(answers, np.array(box)).mean())

@@ -193,10 +193,11 @@ def shares(frames: Frames) -> np.ndarray:
     return weight
 
 
-def fit(frames: Frames) -> Weights:
-    """Logistic regression, by Newton's method on standardised evidence."""
-    middle, spread = frames.pieces.mean(0), frames.pieces.std(0) + 1e-9
-    inputs = np.c_[(frames.pieces - middle) / spread, np.ones(len(frames.right))]
+def fit(frames: Frames, names: Sequence[str] = PIECES) -> Weights:
+    """Logistic regression on some of the pieces, by Newton's method on standardised evidence."""
+    pieces = frames.pieces[:, [PIECES.index(name) for name in names]]
+    middle, spread = pieces.mean(0), pieces.std(0) + 1e-9
+    inputs = np.c_[(pieces - middle) / spread, np.ones(len(frames.right))]
     weight, found = shares(frames), np.zeros(inputs.shape[1])
     cost = SPREAD * weight.sum() * np.eye(len(found))
     cost[-1, -1] = 1e-9
@@ -209,7 +210,8 @@ def fit(frames: Frames) -> Weights:
         if np.abs(step).max() < 1e-8:
             break
     scale = found[:-1] / spread
-    return Weights(**dict(zip(PIECES, scale.tolist())), bias=float(found[-1] - scale @ middle))
+    return Weights(**{**dict.fromkeys(PIECES, 0.0), **dict(zip(names, scale.tolist()))},
+                   bias=float(found[-1] - scale @ middle))
 
 
 def believed(frames: Frames, weights: Weights) -> np.ndarray:
@@ -217,26 +219,38 @@ def believed(frames: Frames, weights: Weights) -> np.ndarray:
     return frames.pieces @ [getattr(weights, name) for name in PIECES] + weights.bias
 
 
-def unseen(frames: Frames) -> np.ndarray:
-    """Logits of belief (n,), those of each clip by a fit on all the others."""
+def unseen(frames: Frames, apart: np.ndarray, names: Sequence[str] = PIECES) -> np.ndarray:
+    """
+    Logits of belief (n,), each by a fit on frames that lie apart from it.
+
+    :param apart: (n,) names of what is left out together: clips, or pools.
+    """
     logits = np.zeros(len(frames.right))
-    for clip in np.unique(frames.clip):
-        mine = frames.clip == clip
-        logits[mine] = believed(frames, fit(Frames(*(v[~mine] for v in frames))))[mine]
+    for one in np.unique(apart):
+        mine = apart == one
+        others = Frames(*(part[~mine] for part in frames))
+        logits[mine] = believed(frames, fit(others, names))[mine]
     return logits
 
 
-def report(frames: Frames, groups: Mapping[str, Sequence[str]]) -> str:
+def report(frames: Frames, groups: Mapping[str, Sequence[str]], names: Sequence[str]) -> str:
     """Table: how well network and evidence tell right from wrong, by pool."""
-    logits, lines = unseen(frames), []
-    for group, clips in groups.items():
-        mine = np.isin(frames.clip, clips)
-        right = frames.right[mine]
-        for name, value in (('network', frames.pieces[mine, 0]), ('evidence', logits[mine])):
-            least = np.quantile(value[right], 1 - KEPT)
-            lines.append(f'{group[-24:]:24s} {name:9s} ROC {100 * roc_area(value, right):5.1f}   '
-                         f'wrong ones left where {KEPT:.0%} of the right ones are kept: '
-                         f'{100 * np.mean(value[~right] >= least):4.1f} %')
+    pool = np.array([next(group for group, clips in groups.items() if clip in clips)
+                     for clip in frames.clip])
+    values = {'network': frames.pieces[:, PIECES.index('peak')],
+              'other clips': unseen(frames, frames.clip, names)}
+    if len(groups) > 1:
+        values['other pools'] = unseen(frames, pool, names)
+    lines = [f'{len(frames.right)} frames; by the network alone, and by evidence learnt on other '
+             'clips and on other pools:']
+    for group in groups:
+        for name, value in values.items():
+            logits, right = value[pool == group], frames.right[pool == group]
+            wrong = np.mean(logits[~right] >= np.quantile(logits[right], 1 - KEPT))
+            area = 100 * roc_area(logits, right)
+            lines.append(f'{group[-24:]:24s} {name:12s} ROC {area:5.1f}   wrong ones left where '
+                         f'{KEPT:.0%} of the right ones are kept: '
+                         f'{100 * wrong:4.1f} %')
     return '\n'.join(lines)
 
 
@@ -246,6 +260,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('model', help='name or folder of a Kestrel bundle')
     parser.add_argument('--data', type=Path, nargs='+', required=True, metavar='POOL',
                         help='training pools with labelled clips')
+    parser.add_argument('--pieces', nargs='+', choices=PIECES, default=PIECES,
+                        help='what is weighed, to see what a piece is worth (default: all)')
     parser.add_argument('--cache', type=Path, metavar='FOLDER', help='keep what the network said '
                         'here, 45 kB a frame, and do not ask it again about a clip of this name '
                         '(default: a folder that is gone afterwards)')
@@ -262,8 +278,8 @@ def main(arguments: list[str] | None = None) -> int:
         accounts = watch_all(bundle, open_session(bundle), clips, args.cache or Path(gone))
         for _ in range(ROUNDS):
             frames = collect(accounts, weights)
-            weights = fit(frames)
-    print(report(frames, {name: list(pool) for name, pool in pools.items()}))
+            weights = fit(frames, args.pieces)
+    print(report(frames, {name: list(pool) for name, pool in pools.items()}, args.pieces))
     rounded = {name: round(value, 3) for name, value in asdict(weights).items()}
     print(json.dumps({'evidence': rounded}, indent=2))
     if args.write:

@@ -12,39 +12,25 @@ from hypothesis.extra import numpy as arrays
 
 from lorat_ros.models.bundle import BundleError
 from lorat_ros.models.catalog import find_bundle
-from lorat_ros.tracking.evidence import Evidence, LOGIT_LIMIT, Pieces, Weights
+from lorat_ros.tracking.evidence import Evidence, Pieces, Weights
 from lorat_ros.tracking.kestrel import cover_of_cells, KestrelFamily
 
-WEIGHTS = Weights(peak=0.5, match=7.0, memory=60.0, agreement=7.0, bias=-64.0, alone=0.5,
-                  first=20.0, surroundings=-20.0)
+WEIGHTS = Weights(peak=0.5, match=7.0, memory=60.0, agreement=7.0, bias=-64.0)
 MASK = np.zeros((5, 5), np.float32)
 MASK[2, 2] = 1.0
 BOX = (0.4, 0.4, 0.2, 0.2)
 
 
 def outputs(features: float = 1.0, similarity: tuple[float, float] = (0.8, 0.2),
-            spread: float = 0.0, around: float = -1.0, elsewhere: float = 0.1
-            ) -> dict[str, np.ndarray]:
-    """
-    What the graph answers where there is a target in ``BOX``.
-
-    :param features: half of what the cells in the box look like.
-    :param similarity: of all cells to the target and to what surrounded it.
-    :param spread: by how much the boxes of all cells are moved.
-    :param around: half of what the other cells look like.
-    :param elsewhere: score in the corner.
-    """
+            spread: float = 0.0) -> dict[str, np.ndarray]:
+    """Cells that all answer with ``BOX``, moved by ``spread``, and resemble target and rest so."""
     boxes = np.empty((1, 4, 10, 10), np.float32)
     boxes[0] = np.array([0.4, 0.4, 0.6, 0.6], np.float32)[:, None, None] + spread
     like = np.full((1, 100, 26), similarity[1], np.float32)
     like[..., 12] = similarity[0]
-    looks = np.ones((1, 10, 10, 8), np.float32)
-    looks[..., :4] = around
-    looks[:, 4:6, 4:6, :4] = features
-    score = np.full((1, 10, 10), 0.01)
-    score[0, 4, 4], score[0, 0, 0] = 0.7, elsewhere
-    return {'boxes': boxes, 'similarity': like, 'features': looks.reshape(1, 100, 8),
-            'score': np.log(score / (1 - score)).astype(np.float32)}
+    looks = np.ones((1, 100, 8), np.float32)
+    looks[..., :4] = features
+    return {'boxes': boxes, 'similarity': like, 'features': looks}
 
 
 def gather(evidence: Evidence, shown: dict[str, np.ndarray], score: float = 0.7) -> Pieces:
@@ -58,50 +44,16 @@ def test_the_pieces_are_what_they_say():
     assert pieces.peak == pytest.approx(np.log(0.7 / 0.3))
     assert pieces.match == pytest.approx(0.6)
     assert pieces.agreement == pytest.approx(1.0, abs=1e-5)
-    assert pieces.memory == pytest.approx(1.0, abs=1e-5)
-    assert pieces.alone == pytest.approx(np.log(0.7 / 0.3) - np.log(0.1 / 0.9), abs=1e-5)
-    assert pieces.first == pytest.approx(1.0, abs=1e-5)
-    assert pieces.surroundings == pytest.approx(0.0, abs=1e-5)
-
-
-def test_what_a_box_covers_or_lies_close_to_it_is_no_rival_of_its_peak():
-    shown = outputs()
-    shown['score'][0, 3, 4] = shown['score'][0, 5, 5] = 3.0
-    assert gather(Evidence(MASK), shown).alone == gather(Evidence(MASK), outputs()).alone
-
-
-def test_with_nothing_beside_it_a_peak_stands_as_high_as_can_be():
-    pieces = Evidence(MASK).gather(outputs(), np.ones((10, 10), np.float32), BOX, 0.7)
-    assert pieces.alone == pytest.approx(pieces.peak + LOGIT_LIMIT)
-    assert pieces.surroundings == 0.0
-
-
-def test_the_first_sight_is_kept_and_the_surroundings_are_followed():
-    evidence = Evidence(MASK)
-    gather(evidence, outputs())
-    evidence.learn()
-    for _ in range(60):
-        gather(evidence, outputs(features=-1.0, around=1.0))
-        evidence.learn()
-    like_now = gather(evidence, outputs(features=-1.0, around=1.0))
-    assert like_now.first == pytest.approx(0.0, abs=1e-5)
-    assert like_now.memory > 0.9 and like_now.surroundings < 0.3
-    assert gather(evidence, outputs()).surroundings > 0.9
+    assert pieces.memory == 1.0
 
 
 @pytest.mark.parametrize('worse', [{'similarity': (0.2, 0.8)}, {'features': -1.0},
-                                   {'spread': 0.1}, {'elsewhere': 0.6}])
+                                   {'spread': 0.1}])
 def test_each_piece_of_evidence_against_it_makes_a_box_less_believed(worse):
     evidence = Evidence(MASK)
     usual = gather(evidence, outputs())
     evidence.learn()
     assert gather(evidence, outputs(**worse)).belief(WEIGHTS) < usual.belief(WEIGHTS)
-
-
-def test_what_looks_like_the_surroundings_is_less_believed():
-    evidence = Evidence(MASK)
-    pieces = gather(evidence, outputs())
-    assert replace(pieces, surroundings=0.5).belief(WEIGHTS) < pieces.belief(WEIGHTS)
 
 
 def test_only_what_is_sure_by_score_and_by_evidence_is_learnt():
@@ -115,15 +67,6 @@ def test_only_what_is_sure_by_score_and_by_evidence_is_learnt():
         for _ in range(30):
             evidence.weigh(outputs(), cover, BOX, score, weights)
         assert (gather(evidence, outputs()).memory > 0.9) is learns
-
-
-def test_pieces_that_an_older_bundle_does_not_weigh_count_nothing():
-    weights = Weights.of({'evidence': {'peak': 0.5, 'match': 7.0, 'memory': 60.0,
-                                       'agreement': 7.0, 'bias': -64.0}})
-    pieces = gather(Evidence(MASK), outputs())
-    other = replace(pieces, alone=-9.0, first=-1.0, surroundings=1.0)
-    assert other.belief(weights) == pieces.belief(weights)
-    assert other.belief(WEIGHTS) < pieces.belief(WEIGHTS)
 
 
 def test_what_was_learnt_slowly_gives_way():

@@ -36,7 +36,22 @@ def test_what_tells_right_from_wrong_gets_the_weight(column):
                                                                        ).max()
     correct = (believed(frames, fit(frames)) > 0) == frames.right
     assert correct.mean() > 0.8
-    assert ((unseen(frames) > 0) == frames.right).mean() > 0.8
+    assert ((unseen(frames, frames.clip) > 0) == frames.right).mean() > 0.8
+
+
+def test_of_several_pools_each_is_told_apart_by_the_others_too():
+    frames = frames_told_apart_by(2)
+    groups = {'one': ['clip0', 'clip1'], 'two': ['clip2', 'clip3']}
+    lines = evidence.report(frames, groups, PIECES).splitlines()
+    assert [line.split('ROC')[0].split() for line in lines[1:]] == [
+        [pool, *by.split()] for pool in groups for by in ('network', 'other clips', 'other pools')]
+    area = [float(line.split('ROC')[1].split()[0]) for line in lines[1:]]
+    assert min(area[1], area[2], area[4], area[5]) > 90 > 70 > max(area[0], area[3])
+
+
+def test_what_is_not_asked_for_counts_nothing():
+    weights = fit(frames_told_apart_by(1), ('peak', 'match'))
+    assert (weights.memory, weights.agreement) == (0.0, 0.0) and weights.match > 1
 
 
 def test_a_long_clip_does_not_outweigh_the_others():
@@ -73,7 +88,7 @@ def test_the_command_prints_weights_of_a_pool(pool, tmp_path, capsys, monkeypatc
     said = capsys.readouterr().out
     found = json.loads(said[said.index('{'):])['evidence']
     assert set(found) == {*PIECES, 'bias'}
-    assert 'evidence  ROC' in said
+    assert 'other clips  ROC' in said and 'other pools  ROC' not in said
     kept = sorted(file.name for file in tmp_path.glob('kept/*/*'))
     assert kept == ['one-plain.npz', 'two-plain.npz']
     # What was kept is not asked for again, and says the same.
