@@ -178,7 +178,7 @@ SPECS = (
          'How long a target that is not seen any more is coasting (~/prediction says where it '
          'should be) before it is lost; 0.0 = lost at once.',
          Settable.ALWAYS, low=0.0, high=60.0),
-    Spec('reacquire', 'off',
+    Spec('reacquire', 'search',
          'Where a target that is not seen is looked for besides where the tracker looks: off; '
          'search = everywhere in the image, nearest first; candidates = where ~/candidates says.',
          Settable.ALWAYS, choices=('off', 'search', 'candidates')),
