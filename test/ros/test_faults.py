@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -269,8 +270,11 @@ def test_a_tracker_that_was_killed_comes_back_without_a_target(node_process) -> 
     client = Client('/hurt/lorat_tracker', '/hurt/image')
     client.wait_for_matches()
     client.track(target_id='before')
+    memory = [Path('/dev/shm', name) for name in first.segments()]
+    assert all(path.exists() for path in memory)
     first.signal(signal.SIGKILL)
     first.wait()
+    assert not any(path.exists() for path in memory)  # tests leave no room taken behind
     client.statuses.clear()
     node_process('tracker_node', *name)
     client.wait_for_matches()
