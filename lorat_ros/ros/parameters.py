@@ -178,10 +178,11 @@ SPECS = (
          'How long a target that is not seen any more is coasting (~/prediction says where it '
          'should be) before it is lost; 0.0 = lost at once.',
          Settable.ALWAYS, low=0.0, high=60.0),
-    Spec('reacquire', 'search',
+    Spec('reacquire', 'auto',
          'Where a target that is not seen is looked for besides where the tracker looks: off; '
-         'search = everywhere in the image, nearest first; candidates = where ~/candidates says.',
-         Settable.ALWAYS, choices=('off', 'search', 'candidates')),
+         'search = everywhere in the image, nearest first; candidates = where ~/candidates says; '
+         'auto = search with a model whose score weighs evidence (kestrel-s), else off.',
+         Settable.ALWAYS, choices=('off', 'search', 'candidates', 'auto')),
     Spec('init_point_size', 0.0,
          'Sides in pixels of the box around a click on ~/init_point; 0.0 = two clicks give two '
          'opposite corners.',

@@ -34,6 +34,7 @@ from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, Statu
 from lorat_ros.ros.running import serve
 from lorat_ros.ros.wishes import Wishes
 from lorat_ros.target.frames import FrameBuffer
+from lorat_ros.target.reacquire import suitable_way
 from lorat_ros.target.status import TargetState, TargetStatus, thresholds_complaint
 from lorat_ros.target.target import Target, TargetStep
 from lorat_ros.tracking.tracker import Tracker
@@ -153,7 +154,8 @@ class TrackerNode(LifecycleNode):
         self._tracker = tracker = self._made.enter_context(closing(self._builds.load()))
         status = TargetStatus(*self._settings.thresholds(tracker.bundle),
                               self._settings['coast_seconds'], tracker.bundle.return_frames)
-        target = Target(tracker, status, self._settings['reacquire'])
+        target = Target(tracker, status, suitable_way(self._settings['reacquire'],
+                                                      tracker.bundle.manifest))
         view = self._made.enter_context(closing(DebugView(self, self._settings, self._health)))
         bearing = self._made.enter_context(closing(BearingPublishers(self, self._settings)))
         detections = self._made.enter_context(closing(DetectionPublishers(self)))
@@ -241,7 +243,8 @@ class TrackerNode(LifecycleNode):
         result = super().set_parameters_atomically(parameter_list)
         if result.successful and pipeline is not None and thresholds is not None:
             pipeline.set_thresholds(*thresholds)
-            pipeline.set_habits(self._settings['coast_seconds'], self._settings['reacquire'])
+            way = suitable_way(self._settings['reacquire'], self._tracker.bundle.manifest)
+            pipeline.set_habits(self._settings['coast_seconds'], way)
         return result
 
     # -- what the node says of itself ---------------------------------------------------------

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Optional, Protocol
+from typing import Any, Optional, Protocol, TYPE_CHECKING
 
 from lorat_ros.boxes import Box, BoxError, centre_xywh, check_box
 from lorat_ros.target.sanity import is_in_image
@@ -126,9 +126,24 @@ class Way(Protocol):
         """Return where to look in this frame."""
 
 
-#: What the parameter ``reacquire`` may be, and who then says where to look.
+AUTO = 'auto'
+#: What else the parameter ``reacquire`` may be, and who then says where to look.
 WAYS: Mapping[str, Callable[[], Way]] = MappingProxyType({
     'off': Off, 'search': Search, 'candidates': Candidates})
+
+
+def suitable_way(asked: str, manifest: Mapping[str, Any]) -> str:
+    """
+    Return what is asked for, unless that is ``AUTO``: then what suits the model.
+
+    The more places are looked at, the more there is to be believed wrongly. So the image is
+    searched for a model whose score weighs evidence, and for no other.
+
+    :param manifest: ``model.json`` of the model.
+    """
+    if asked != AUTO:
+        return asked
+    return 'search' if manifest.get('evidence') else 'off'
 
 
 class Reacquisition:

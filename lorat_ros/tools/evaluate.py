@@ -60,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--disturb', action='store_true', help='hide the target and let the view '
                         'jump by a fixed schedule, and tell how honest and how quick to find it '
                         'again the life of a target is')
-    parser.add_argument('--reacquire', default='search', choices=('off', 'search'), help='with '
-                        "--disturb: as the node's parameter (default: %(default)s)")
+    parser.add_argument('--reacquire', default='auto', choices=('off', 'search', 'auto'),
+                        help="with --disturb: as the node's parameter (default: %(default)s)")
     parser.add_argument('--repeats', type=int, default=REPEATS, metavar='N', help='with '
                         '--disturb: play every sequence so often, each time with all that '
                         'happens at other moments (default: %(default)s)')

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from lorat_ros.boxes import iou_xywh, roc_area
+from lorat_ros.target.reacquire import suitable_way
 from lorat_ros.target.status import TargetState, TargetStatus
 from lorat_ros.target.target import Target
 from lorat_ros.tools.disturb import disturbed, Event, events_of
@@ -144,10 +145,11 @@ def run_disturbed(tracker: Tracker, clips: Sequence[Clip], reacquire: str, repea
                   progress: Callable[[], object] = lambda: None) -> list[list[Life]]:
     """Let the model follow the target of every clip so often, with the node's defaults."""
     bundle, lives = tracker.bundle, []
+    way = suitable_way(reacquire, bundle.manifest)
     for clip in clips:
         lives.append([live(Target(tracker, TargetStatus(
             bundle.score_lost, bundle.score_recover, COAST_SECONDS, bundle.return_frames),
-            reacquire), clip, repeat, progress) for repeat in range(repeats)])
+            way), clip, repeat, progress) for repeat in range(repeats)])
     return lives
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lorat_ros.boxes import centre_xywh, iou_xywh
 from lorat_ros.target.reacquire import (CONFIRMED, LOOKS, MOST_CANDIDATES, MOST_PLACES,
-                                        places_around, Reacquisition)
+                                        places_around, Reacquisition, suitable_way, WAYS)
 from lorat_ros.target.status import TargetState, TargetStatus
 from lorat_ros.target.target import Target
 from lorat_ros.tracking.tracker import load_tracker, Tracker, TrackResult
@@ -154,6 +154,13 @@ def test_a_target_that_comes_back_by_itself_says_so_too() -> None:
     steps = lived(World(LAST, *[None] * 10, LAST), 'off', 14)
     assert [(step.state.value, step.returned, step.returned_by) for step in steps[9:13]] == [
         ('lost', 0, ''), ('lost', 0, ''), ('lost', 0, ''), ('tracking', 1, 'tracker')]
+
+
+def test_the_image_is_searched_by_itself_only_for_a_model_that_weighs_evidence() -> None:
+    evidence = {'evidence': {'peak': 1.0}}
+    assert suitable_way('auto', evidence) == 'search'
+    assert suitable_way('auto', {}) == suitable_way('auto', {'evidence': None}) == 'off'
+    assert [suitable_way(way, evidence) for way in WAYS] == list(WAYS)
 
 
 def test_an_unknown_way_is_refused() -> None:
