@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from ament_index_python import get_resources
@@ -19,6 +20,7 @@ from lorat_ros.tools.scene import cached_scene
 MIDDLEWARES = {'rmw_fastrtps_cpp': None, 'rmw_cyclonedds_cpp': None,
                'rmw_zenoh_cpp': ('rmw_zenoh_cpp', 'rmw_zenohd')}
 FRAMES = 20
+CONFIG = Path(__file__).resolve().parents[2] / 'config'
 ASK = 'import rclpy; print(rclpy.get_rmw_implementation_identifier())'
 
 
@@ -41,6 +43,7 @@ def middleware(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
         pytest.skip(f'{name} is not installed: apt install ros-$ROS_DISTRO-'
                     f'{name.replace("_", "-")}')
     monkeypatch.setenv('RMW_IMPLEMENTATION', name)
+    monkeypatch.setenv('CYCLONEDDS_URI', (CONFIG / 'cyclonedds.xml').as_uri())
     if program is None:
         yield name
         return
@@ -52,6 +55,14 @@ def middleware(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
     finally:
         router.terminate()
         router.wait(15)
+
+
+def test_cyclone_has_room_for_an_image() -> None:
+    root = ElementTree.parse(CONFIG / 'cyclonedds.xml').getroot()
+    (room,) = root.iter('{https://cdds.io/config}SocketReceiveBufferSize')
+    # Not as `min`: without as much Cyclone DDS would not start at all.
+    assert room.attrib.keys() == {'max'}
+    assert int(room.attrib['max'].removesuffix('MB')) * 1_000_000 > 1280 * 720 * 3
 
 
 def test_the_graph_follows_a_target(middleware: str, cache: Path, tmp_path: Path) -> None:
