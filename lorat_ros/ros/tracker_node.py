@@ -234,16 +234,16 @@ class TrackerNode(LifecycleNode):
             return super().set_parameters_atomically(parameter_list)
         parameter_list = self._settings.as_meant(parameter_list)
         reason = self._settings.complaint(parameter_list, self._lifecycle == 'unconfigured')
-        pipeline, thresholds = self._pipeline, None
-        if not reason and self._tracker is not None and pipeline is not None:
-            thresholds = self._settings.thresholds(self._tracker.bundle, parameter_list)
+        tracker, pipeline, thresholds = self._tracker, self._pipeline, None
+        if not reason and tracker is not None and pipeline is not None:
+            thresholds = self._settings.thresholds(tracker.bundle, parameter_list)
             reason = thresholds_complaint(*thresholds)
         if reason:
             return SetParametersResult(successful=False, reason=reason)
         result = super().set_parameters_atomically(parameter_list)
-        if result.successful and pipeline is not None and thresholds is not None:
+        if result.successful and tracker is not None and pipeline is not None and thresholds:
             pipeline.set_thresholds(*thresholds)
-            way = suitable_way(self._settings['reacquire'], self._tracker.bundle.manifest)
+            way = suitable_way(self._settings['reacquire'], tracker.bundle.manifest)
             pipeline.set_habits(self._settings['coast_seconds'], way)
         return result
 
