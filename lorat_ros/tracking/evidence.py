@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from lorat_ros.boxes import Box, iou_xywh
+from lorat_ros.boxes import Box
 
 TARGET = 0.3        # share of a template cell from which it shows the target
 SURROUNDINGS = 0.1  # share below which it shows what is around
@@ -111,9 +111,10 @@ class Evidence:
         share = cover.ravel()
         inside = np.flatnonzero(share > INSIDE)
         inside = inside if inside.size else np.array([at])
-        self._looks = _unit(share @ features if share.sum() > LEAST else features[at])
+        looks = share @ features if share.sum() > LEAST else features[at]
+        self._looks = looks / _length(looks)
         odds = math.log(max(score, 1e-9) / max(1 - score, 1e-9))
-        memory = 1.0 if self._memory is None else float(self._looks @ _unit(self._memory))
+        memory = 1.0 if self._memory is None else float(self._looks @ self._memory)
         return Pieces(peak=min(max(odds, -LOGIT_LIMIT), LOGIT_LIMIT),
                       match=self._match(similarity[inside]), memory=memory,
                       agreement=_agreement(outputs['boxes'][0], box, centre))
@@ -131,8 +132,9 @@ class Evidence:
         """Take what was gathered last for a sure sight of the target."""
         self._sure += 1
         rate = max(SLOWEST, 1 / self._sure)
-        old = np.zeros_like(self._looks) if self._memory is None else _unit(self._memory)
-        self._memory = (1 - rate) * old + rate * self._looks
+        mixed = self._looks if self._memory is None else \
+            (1 - rate) * self._memory + rate * self._looks
+        self._memory = mixed / _length(mixed)
 
     def branch(self) -> Evidence:
         """Make another one that knows the same; what it learns stays its own."""
@@ -146,17 +148,22 @@ class Evidence:
                       - similarity[:, self._surroundings].max(1)).mean())
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / (float(np.linalg.norm(vector)) + 1e-6)
+# Everything here is a handful of numbers: what costs is the number of NumPy's calls.
+
+def _length(vector: np.ndarray) -> float:
+    return math.sqrt(float(vector @ vector)) + 1e-6
 
 
 def _agreement(boxes: np.ndarray, box: Box, centre: tuple[float, float]) -> float:
     """Mean overlap of a box with the answers (4, G, G) of the cells around its centre."""
-    grid = boxes.shape[1]
-    axis = np.arange(grid) + 0.5
-    near = np.hypot(axis[None] - centre[0], axis[:, None] - centre[1]) < AROUND
-    if not near.any():
+    axis = np.arange(boxes.shape[1]) + 0.5
+    near = np.hypot(axis - centre[0], axis[:, None] - centre[1]) < AROUND
+    answers = boxes[:, near].astype(np.float64)
+    if not answers.size:
         return 0.0
-    x1, y1, x2, y2 = boxes[:, near].astype(np.float64)
-    answers = np.stack([x1, y1, x2 - x1, y2 - y1], 1)
-    return float(iou_xywh(answers, np.array(box)).mean())
+    x, y, w, h = box
+    starts, ends = answers[:2], answers[2:]
+    sides = np.minimum(ends, [[x + w], [y + h]]) - np.maximum(starts, [[x], [y]])
+    overlap = np.multiply(*np.maximum(sides, 0))
+    union = np.multiply(*(ends - starts)) + w * h - overlap
+    return float((overlap / np.maximum(union, 1e-9)).mean())

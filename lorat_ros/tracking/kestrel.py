@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -41,9 +42,10 @@ def cover_of_cells(box: Box, cells: int, size: int) -> np.ndarray:
     :returns: (cells, cells) float32 in [0, 1], row-major (row = y).
     """
     edges = np.arange(cells + 1) * (size / cells)
-    across = [np.clip(np.minimum(edges[1:], box[k] + box[k + 2]) - np.maximum(edges[:-1], box[k]),
-                      0, None) for k in (0, 1)]
-    return (np.outer(across[1], across[0]) / (size / cells) ** 2).astype(np.float32)
+    (x, y, w, h), starts, ends = box, edges[:-1], edges[1:]
+    columns, rows = np.maximum(
+        np.minimum(ends, [[x + w], [y + h]]) - np.maximum(starts, [[x], [y]]), 0)
+    return (rows[:, None] * columns / (size / cells) ** 2).astype(np.float32)
 
 
 def normalise(crop: np.ndarray) -> np.ndarray:
@@ -135,7 +137,7 @@ class KestrelFamily:
         read = arrays(outputs)
         logits, boxes = read['score'][0], read['boxes'][0]
         score = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        if not (np.isfinite(score).all() and np.isfinite(boxes).all()):
+        if not math.isfinite(float(logits.sum()) + float(boxes.sum())):
             return Answer(self._reported(self._box), 0.0, self._plan.window)
         size = self._sizes.search
         w = np.maximum((boxes[2] - boxes[0]) * size, 1e-3)
