@@ -94,10 +94,9 @@ def run(args: argparse.Namespace) -> int:
         return benchmark_peers.run(args)
     # Only now: NumPy decides about its threads when it is loaded.
     from lorat_ros.tools import benchmark_report, benchmark_run
+    from lorat_ros.tools.frames import check_folders_of
     try:
-        if args.json and not args.json.absolute().parent.is_dir():
-            raise ValueError(f'{args.json}: the folder {args.json.parent} does not exist, make '
-                             'it first')
+        check_folders_of(args.json)
         report = benchmark_run.measure_all(benchmark_run.Settings(
             tuple(dict.fromkeys(args.model or [''])),
             tuple(dict.fromkeys(args.engine or default_engines())),

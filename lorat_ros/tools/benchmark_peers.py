@@ -22,7 +22,7 @@ from lorat_ros.tools.benchmark_machine import busy, describe_machine
 from lorat_ros.tools.evaluate_plots import can_plot
 from lorat_ros.tools.evaluate_report import assess, report_of, Verdict
 from lorat_ros.tools.evaluate_run import Entry, Follower, identity, Run, run_clip
-from lorat_ros.tools.frames import FramesError
+from lorat_ros.tools.frames import check_folders_of, FramesError
 from lorat_ros.tools.peers import open_peer, PeerError, PEERS
 from lorat_ros.tools.sequences import Clip, load_clip
 from lorat_ros.tools.sequences_layouts import find_sources, LAYOUTS
@@ -46,10 +46,7 @@ class Contender(NamedTuple):
 def run(args: argparse.Namespace) -> int:
     """Run it; returns 0, 1 (a peer or a sequence had to be left out) or 2."""
     try:
-        for path in filter(None, (args.json, args.plot)):
-            if not path.absolute().parent.is_dir():
-                raise FramesError(f'{path}: the folder {path.parent} does not exist, make it '
-                                  'first')
+        check_folders_of(args.json, args.plot)
         if args.plot and not can_plot():
             raise FramesError('--plot needs matplotlib: pip install matplotlib')
         layout, clips, complaints = _clips(args.peers)

@@ -21,6 +21,7 @@ from lorat_ros.tools.benchmark_figures import table
 from lorat_ros.tools.benchmark_instances import measure_instances, measure_threads, Work
 from lorat_ros.tools.benchmark_machine import about, describe_machine
 from lorat_ros.tools.evaluate_plots import can_plot
+from lorat_ros.tools.frames import check_folders_of
 from lorat_ros.tools.graph import GraphError, ros_is_there
 
 INSTANCES = (1, 2, 3, 4)
@@ -35,9 +36,7 @@ COLOURS = MappingProxyType({'raw': BLUE, 'compressed': RED, 'threads': BLUE, 'pr
 def run(args: argparse.Namespace) -> int:
     """Run it; returns 0, 1 (without ROS there are no sizes) or 2, after one line on stderr."""
     try:
-        for path in filter(None, (args.json, args.plot)):
-            if not path.absolute().parent.is_dir():
-                raise ValueError(f'{path}: the folder {path.parent} does not exist, make it first')
+        check_folders_of(args.json, args.plot)
         if args.plot and not can_plot():
             raise ValueError('--plot needs matplotlib: pip install matplotlib')
         report = measure(args)

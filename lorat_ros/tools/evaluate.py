@@ -24,7 +24,7 @@ from lorat_ros.tools.evaluate_plots import can_plot, MISSING, write_plots
 from lorat_ros.tools.evaluate_report import assess, report_of, text_of, Verdict
 from lorat_ros.tools.evaluate_run import Entry, identity, read_entry, run_model, Shelf
 from lorat_ros.tools.evaluate_sheets import worst, write_sheet
-from lorat_ros.tools.frames import FramesError
+from lorat_ros.tools.frames import check_folders_of, FramesError
 from lorat_ros.tools.sequences import Clip, load_clip
 from lorat_ros.tools.sequences_layouts import EXPECTED, find_sources, LAYOUTS
 from lorat_ros.tracking.tracker import load_tracker
@@ -111,9 +111,7 @@ def _check(args: argparse.Namespace) -> None:
         raise FramesError(MISSING)
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)
-    if args.json and not args.json.absolute().parent.is_dir():
-        raise FramesError(f'{args.json}: the folder {args.json.parent} does not exist, make it '
-                          'first')
+    check_folders_of(args.json)
 
 
 def _disturb(args: argparse.Namespace, clips: Sequence[Clip], complaints: Sequence[str]) -> int:

@@ -23,6 +23,18 @@ class FramesError(ValueError):
     """Frames or boxes that cannot be read; the message names the path and the cure."""
 
 
+def check_folders_of(*files: Optional[Path]) -> None:
+    """
+    Check that there is a folder for each file that is to be written, before the work for it.
+
+    :param files: None is one that nobody asked for.
+    :raises FramesError: there is none.
+    """
+    for path in filter(None, files):
+        if not path.absolute().parent.is_dir():
+            raise FramesError(f'{path}: the folder {path.parent} does not exist, make it first')
+
+
 class Frames:
     """
     A clip: iterate over it (as often as you like) for BGR uint8 images (height, width, 3).

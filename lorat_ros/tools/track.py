@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lorat_ros.boxes import Box, iou_xywh
 from lorat_ros.overlay import draw_overlay
 from lorat_ros.target.status import TargetState, TargetStatus
-from lorat_ros.tools.frames import Frames, FramesError, open_frames
+from lorat_ros.tools.frames import check_folders_of, Frames, FramesError, open_frames
 from lorat_ros.tools.target_arguments import add_target_arguments, ClipTarget, target_of
 from lorat_ros.tracking.tracker import load_tracker, Tracker, TrackResult
 
@@ -67,9 +67,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
     """Raise before the work rather than after it."""
     if args.output and args.output.suffix.lower() != '.mp4':
         raise FramesError(f'--output {args.output}: expected a name ending in .mp4')
-    for path in filter(None, (args.output, args.boxes)):
-        if not path.absolute().parent.is_dir():
-            raise FramesError(f'{path}: the folder {path.parent} does not exist, make it first')
+    check_folders_of(args.output, args.boxes)
 
 
 def _follow(frames: Frames, target: ClipTarget, tracker: Tracker,

@@ -1,11 +1,14 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes that the tests of one module share: each start costs seconds."""
+"""Nodes for tests: a bare one for each, and processes that a module shares."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
 
 
 @pytest.fixture(scope='module')
@@ -19,3 +22,14 @@ def module_node(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.C
     complaints = processes.stop_all()
     if complaints:
         pytest.fail('\n\n'.join(complaints), pytrace=False)
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    """A node in a context of its own, which nobody spins."""
+    context = Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('bare', context=context)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()

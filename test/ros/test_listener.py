@@ -4,29 +4,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import pytest
 import rclpy
 from lorat_ros.ros.listener import Listener
 from lorat_ros.ros.taking import PlainTaker
-from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import String
 from support.graph import PATIENCE
-
-
-@pytest.fixture
-def node() -> Iterator[Node]:
-    context = Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node('ear', context=context)
-    yield node
-    node.destroy_node()
-    context.try_shutdown()
 
 
 class Ear:

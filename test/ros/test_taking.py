@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 from builtin_interfaces.msg import Time
 from lorat_ros.images import ImageError
 from lorat_ros.ros import taking
@@ -17,23 +15,12 @@ from lorat_ros.ros.arrivals import Arrivals
 from lorat_ros.ros.images import compressed_message, image_message, to_bgr
 from lorat_ros.ros.received import LayoutError, ReceivedImage
 from lorat_ros.ros.taking import PlaceTaker, PlainTaker, taker_of
-from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from support.graph import PATIENCE, picture
 
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id='optical')
-
-
-@pytest.fixture
-def node() -> Iterator[Node]:
-    context = Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node('hand', context=context)
-    yield node
-    node.destroy_node()
-    context.try_shutdown()
 
 
 def taken(taker: Any, subscription: Any) -> Any:
