@@ -13,9 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
 from lorat_ros.boxes import Box, centre_xywh
 
 CONFIRMED = 5         # frames beside the target after which it counts
@@ -23,14 +20,13 @@ FORGOTTEN = 4         # frames without it after which it does not: what flickers
 APART = 0.6           # of a box: nearer to the target's centre is part of the target
 NEAR = 0.75           # of a box: farther from where it was is something else
 TIGHT = 0.35          # the same where it might be the target that comes back
-AROUND = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True)
 class Peak:
     """A local maximum of the score."""
 
-    cell: tuple[int, int]         # row, column
+    cell: int                     # of the grid, row by row
     box: Box                      # xywh in pixels of the image
     score: float
 
@@ -40,19 +36,6 @@ class _Rival:
     box: Box
     beside: int = 1               # frames in which it was seen together with the target
     missed: int = 0
-
-
-def peaks_of(score: np.ndarray, least: float) -> list[tuple[int, int]]:
-    """
-    Cells (row, column) that none of their eight neighbours exceeds, highest first.
-
-    :param score: (G, G).
-    :param least: lower ones are left out.
-    """
-    small = score.astype(np.float32)
-    found = np.argwhere((small >= cv2.dilate(small, AROUND)) & (score >= least))
-    order = np.argsort(-score[found[:, 0], found[:, 1]], kind='stable')
-    return [(int(row), int(column)) for row, column in found[order]]
 
 
 def distance_in_boxes(a: Box, b: Box) -> float:
@@ -97,9 +80,9 @@ class Rivals:
                 if target is None or distance_in_boxes(box, target) > APART]
         for rival in self._known:
             away = [distance_in_boxes(box, rival.box) for box in free]
-            nearest = int(np.argmin(away)) if away else -1
-            if nearest >= 0 and away[nearest] < NEAR:
-                rival.box = free.pop(nearest)
+            nearest = min(away, default=NEAR)
+            if nearest < NEAR:
+                rival.box = free.pop(away.index(nearest))
                 rival.missed = 0
                 rival.beside += sure
             else:

@@ -99,15 +99,15 @@ class Witness(Evidence):
         self.mask = mask
         self.heard: list[dict[str, np.ndarray]] = []
 
-    def weigh(self, outputs: Mapping[str, np.ndarray], cover: np.ndarray, box: Box, score: float,
-              weights: Weights) -> tuple[Pieces, float]:
+    def weigh(self, outputs: Mapping[str, np.ndarray], box: Box, score: float, weights: Weights
+              ) -> tuple[Pieces, float]:
         """As evidence does."""
         if not set(KEPT_AS) <= set(outputs):
             raise ValueError(f'the graph "search" answers {", ".join(outputs)}, evidence is made '
                              f'of {", ".join(KEPT_AS)}: export the bundle anew')
         kept = {name: outputs[name][0].astype(kind) for name, kind in KEPT_AS.items()}
-        self.heard.append({**kept, 'cover': cover, 'box': np.array(box), 'net': np.array(score)})
-        return super().weigh(outputs, cover, box, score, weights)
+        self.heard.append({**kept, 'box': np.array(box), 'net': np.array(score)})
+        return super().weigh(outputs, box, score, weights)
 
     def account(self) -> dict[str, np.ndarray]:
         """Return ``mask`` (g, g), and of the n frames what is in ``heard``, (n, …) each."""
@@ -136,8 +136,8 @@ def weighed(account: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:
     evidence, found = Evidence(account['mask']), []
     for number, box in enumerate(account['box']):
         outputs = {name: account[name][number][None].astype(np.float32) for name in KEPT_AS}
-        pieces, _ = evidence.weigh(outputs, account['cover'][number], tuple(box.tolist()),
-                                   float(account['net'][number]), weights)
+        pieces, _ = evidence.weigh(outputs, tuple(box.tolist()), float(account['net'][number]),
+                                   weights)
         found.append(astuple(pieces))
     return np.array(found)
 

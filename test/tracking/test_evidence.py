@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from lorat_ros.models.bundle import BundleError
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tracking.evidence import Evidence, Pieces, Weights
-from lorat_ros.tracking.kestrel import cover_of_cells, KestrelFamily
+from lorat_ros.tracking.kestrel import KestrelFamily
 
 WEIGHTS = Weights(peak=0.5, match=7.0, memory=60.0, agreement=7.0, bias=-64.0)
 MASK = np.zeros((5, 5), np.float32)
@@ -34,7 +34,7 @@ def outputs(features: float = 1.0, similarity: tuple[float, float] = (0.8, 0.2),
 
 
 def gather(evidence: Evidence, shown: dict[str, np.ndarray], score: float = 0.7) -> Pieces:
-    return evidence.gather(shown, cover_of_cells(tuple(160 * v for v in BOX), 10, 160), BOX, score)
+    return evidence.gather(shown, BOX, score)
 
 
 def test_the_pieces_are_what_they_say():
@@ -57,15 +57,14 @@ def test_each_piece_of_evidence_against_it_makes_a_box_less_believed(worse):
 
 
 def test_only_what_is_sure_by_score_and_by_evidence_is_learnt():
-    cover = cover_of_cells(tuple(160 * v for v in BOX), 10, 160)
     by_peak = Weights(peak=1.0, match=0.0, memory=0.0, agreement=0.0, bias=0.0)
     for score, weights, learns in ((0.7, by_peak, True), (0.4, replace(by_peak, bias=9.0), False),
                                    (0.7, replace(by_peak, bias=-9.0), False)):
         evidence = Evidence(MASK)
-        pieces, belief = evidence.weigh(outputs(features=-1.0), cover, BOX, 0.01, weights)
+        pieces, belief = evidence.weigh(outputs(features=-1.0), BOX, 0.01, weights)
         assert belief == pieces.belief(weights) and not evidence.is_blank   # the first, always
         for _ in range(30):
-            evidence.weigh(outputs(), cover, BOX, score, weights)
+            evidence.weigh(outputs(), BOX, score, weights)
         assert (gather(evidence, outputs()).memory > 0.9) is learns
 
 
@@ -95,10 +94,9 @@ numbers = st.floats(-1e4, 1e4, width=32)
        arrays.arrays(np.float32, (1, 100, 8), elements=numbers))
 def test_belief_is_a_share_whatever_is_shown(box, score, boxes, features):
     evidence = Evidence(MASK)
-    cover = cover_of_cells(tuple(160 * v for v in box), 10, 160)
     shown = {**outputs(), 'boxes': boxes, 'features': features}
     for _ in range(2):
-        belief = evidence.gather(shown, cover, box, score).belief(WEIGHTS)
+        belief = evidence.gather(shown, box, score).belief(WEIGHTS)
         assert 0 <= belief <= 1
         evidence.learn()
 

@@ -11,8 +11,7 @@ from hypothesis import given, strategies as st
 
 from lorat_ros.models.bundle import Bundle
 from lorat_ros.models.catalog import find_bundle
-from lorat_ros.tracking.kestrel import (cover_of_cells, IMAGE_MEAN, KestrelFamily, normalise,
-                                        shape_change)
+from lorat_ros.tracking.kestrel import cover_of_cells, IMAGE_MEAN, KestrelFamily, normalise
 
 
 @given(st.tuples(*[st.floats(0, 40)] * 2, *[st.floats(0.1, 40)] * 2))
@@ -37,12 +36,9 @@ def test_normalising_swaps_to_rgb_and_centres():
     tensor = normalise(blue)
     assert tensor.shape == (1, 3, 4, 4) and tensor.dtype == np.float32
     assert tensor[0, 2].min() > 0 > tensor[0, 0].max()
-
-
-def test_shape_change_is_one_only_for_the_same_shape():
-    assert shape_change((30, 20), (30, 20)) == pytest.approx(1)
-    assert shape_change((60, 40), (30, 20)) == pytest.approx(2)
-    assert shape_change((20, 30), (30, 20)) == pytest.approx(2.25)
+    crop = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    expected = ((crop - IMAGE_MEAN) / 58)[..., ::-1].transpose(2, 0, 1)[None]
+    np.testing.assert_allclose(normalise(crop), expected, atol=1e-6)
 
 
 def bundle_without_evidence() -> Bundle:

@@ -3,11 +3,9 @@
 """What was seen beside the target is not taken for it, and only that."""
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from hypothesis import given, strategies as st
 
-from lorat_ros.tracking.rivals import CONFIRMED, distance_in_boxes, FORGOTTEN, peaks_of, Rivals
+from lorat_ros.tracking.rivals import CONFIRMED, distance_in_boxes, FORGOTTEN, Rivals
 
 TARGET, OTHER = (100.0, 100.0, 20.0, 20.0), (150.0, 100.0, 20.0, 20.0)
 
@@ -17,22 +15,6 @@ def beside(frames: int) -> Rivals:
     for _ in range(frames):
         rivals.follow([TARGET, OTHER], TARGET, sure=True)
     return rivals
-
-
-@given(st.integers(0, 2 ** 32 - 1))
-def test_peaks_are_the_highest_around_and_come_in_order(seed):
-    score = np.random.default_rng(seed).random((7, 7))
-    peaks = peaks_of(score, 0.3)
-    assert peaks[0] == tuple(np.unravel_index(score.argmax(), score.shape))
-    found = [score[peak] for peak in peaks]
-    assert found == sorted(found, reverse=True) and min(found) >= 0.3
-    for row, column in peaks:
-        around = score[max(row - 1, 0):row + 2, max(column - 1, 0):column + 2]
-        assert score[row, column] == around.max()
-
-
-def test_nothing_high_enough_is_no_peak():
-    assert peaks_of(np.full((5, 5), 0.1), 0.3) == []
 
 
 def test_distance_is_in_units_of_the_boxes():

@@ -116,5 +116,5 @@ def test_an_account_is_weighed_as_the_tracker_weighs_it(pool, monkeypatch):
 def test_a_graph_that_answers_too_little_is_refused():
     witness = evidence.Witness(np.ones((5, 5), np.float32))
     with pytest.raises(ValueError, match='answers score, boxes, evidence is made of'):
-        witness.weigh({'score': np.zeros(1), 'boxes': np.zeros(1)}, np.zeros((10, 10)),
-                      (0, 0, 1, 1), 0.5, evidence.NETWORK_ALONE)
+        witness.weigh({'score': np.zeros(1), 'boxes': np.zeros(1)}, (0, 0, 1, 1), 0.5,
+                      evidence.NETWORK_ALONE)
