@@ -43,8 +43,10 @@ demo: env
 		$(if $(TRUTH),--truth '$(TRUTH)') $(if $(MODEL),--model '$(MODEL)') \
 		$(if $(OUTPUT),--output '$(OUTPUT)')
 
+# Three workers, for one of them mostly waits for nodes. Where the variable is set, as images of
+# containers have it, each of some hundred processes would compile the package again.
 test: env
-	@$(VENV)/python -m pytest -n 2 $(TESTS)
+	@PYTHONDONTWRITEBYTECODE= $(VENV)/python -m pytest -n 3 $(TESTS)
 
 lint: env
 	@$(VENV)/python -m ruff check .

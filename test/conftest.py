@@ -83,8 +83,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where workers share the tests, begin with those that only one of them may run."""
     if hasattr(config, 'workerinput'):
-        from support.schedule import uses_the_graph
-        items.sort(key=lambda item: not uses_the_graph(item.nodeid))
+        from support.schedule import turn
+        items.sort(key=lambda item: turn(item.nodeid))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Where workers share the tests, let those go first that start real nodes."""
+    if hasattr(item.config, 'workerinput'):
+        from support.schedule import give_way, uses_the_graph
+        if not uses_the_graph(item.nodeid):
+            give_way()
 
 
 def executable(name: str) -> list[str]:
@@ -266,15 +275,20 @@ def made_once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path],
 
 
 @pytest.fixture(scope='session')
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's cache folder with the rendered clip in it; made once, it takes seconds."""
-    from lorat_ros.tools.scene import cached_scene
-    return made_once('cache', tmp_path_factory,
-                     lambda folder: cached_scene(folder / 'lorat_ros' / 'scene'))
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`once(name, make)`: a folder that `make` filled for all workers; see `made_once`."""
+    return lambda name, make: made_once(name, tmp_path_factory, make)
 
 
 @pytest.fixture(scope='session')
-def short_clip(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(once: Callable[..., Path]) -> Path:
+    """A user's cache folder with the rendered clip in it; made once, it takes seconds."""
+    from lorat_ros.tools.scene import cached_scene
+    return once('cache', lambda folder: cached_scene(folder / 'lorat_ros' / 'scene'))
+
+
+@pytest.fixture(scope='session')
+def short_clip(cache: Path, once: Callable[..., Path]) -> Path:
     """So much of the rendered clip as the parity gate needs, with its truth beside it."""
     scene, wanted = cache / 'lorat_ros' / 'scene', 103
 
@@ -285,15 +299,14 @@ def short_clip(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = (scene / 'groundtruth.txt').read_text().splitlines()[:wanted]
         (folder / 'groundtruth.txt').write_text('\n'.join(lines) + '\n')
 
-    return made_once('short', tmp_path_factory, make) / 'img'
+    return once('short', make) / 'img'
 
 
 @pytest.fixture(scope='session')
-def lorat_b_224(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lorat_b_224(once: Callable[..., Path]) -> Path:
     """The bundle of a generated LoRAT-B-224 checkpoint; made once, it takes seconds."""
     from support.lorat_bundles import bundle_of      # torch, which most tests do without
-    folder = made_once('lorat', tmp_path_factory, lambda folder: bundle_of('lorat-b-224', folder))
-    return folder / 'lorat-b-224'
+    return once('lorat', lambda folder: bundle_of('lorat-b-224', folder)) / 'lorat-b-224'
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -3,7 +3,6 @@
 """Mixed precision and eight bits in a graph: on real crops it answers nearly as float32 does."""
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -19,7 +18,7 @@ from lorat_ros.engines.plain_graph import element_types, plain, save
 from lorat_ros.engines.qdq import EIGHTS, quantise
 from lorat_ros.engines.session import EngineError, open_session
 from lorat_ros.engines.typed_graph import mixed, PRODUCTS
-from lorat_ros.models.bundle import Bundle, read_bundle
+from lorat_ros.models.bundle import Bundle
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tools.frames import open_frames
 from lorat_ros.tools.target_arguments import target_of
@@ -30,34 +29,10 @@ NEAR = {'fp16': 0.006, 'bf16': 0.04, 'int8': 0.08, 'fp8': 0.25}      # of the la
 
 
 @pytest.fixture(scope='module')
-def bundles(tmp_path_factory) -> dict[str, Bundle]:
-    """A bundle of each family: the shipped one, and tiny ones with stirred random weights."""
-    torch = pytest.importorskip('torch')
-    from support.fartrack_tiny import distill_method
-    from support.litetrack_tiny import LIGHT
-    from support.lorat_tiny import CONFIG
-
-    from lorat_ros.networks.export import export_bundle
-    from lorat_ros.networks.litetrack import LiteTrack
-    from lorat_ros.networks.lorat import Lorat
-    from lorat_ros.networks.untrained import known_variants, randomise
-    folder, known = tmp_path_factory.mktemp('bundles'), known_variants()
-    found = {'kestrel': find_bundle()}
-    sizes = {'lorat': (CONFIG.template_size, CONFIG.search_size), 'litetrack': (32, 64),
-             'fartrack': (32, 64)}
-    for variant, network in (('lorat-b-224', Lorat(CONFIG)), ('litetrack-b4', LiteTrack(LIGHT)),
-                             ('fartrack-pico', distill_method().objective.network)):
-        family, about = variant.partition('-')[0], dict(known[variant][1].about)
-        randomise(network)
-        with torch.no_grad():      # so that every layer changes what is said
-            for parameter in network.parameters():
-                parameter.mul_(4.0 if parameter.ndim > 1 else 1.0)
-        about['sizes'] = json.loads(json.dumps(about['sizes']))
-        about['sizes'].update(template=sizes[family][0], search=sizes[family][1])
-        export_bundle(network.eval(), folder / family, {**about, 'name': f'tiny-{family}',
-                                                        'family': family}, lambda part: None)
-        found[family] = read_bundle(folder / family)
-    return found
+def bundles(tiny_bundle) -> dict[str, Bundle]:
+    """A bundle of each family."""
+    pytest.importorskip('torch')
+    return {family: tiny_bundle(family) for family in FAMILIES}
 
 
 @pytest.fixture(scope='module')

@@ -52,16 +52,19 @@ def network_of(config: LoratConfig, base: dict, delta: dict, form: str) -> Lorat
     return network.eval()
 
 
-def all_tokens(network: Lorat, z: torch.Tensor, x: torch.Tensor, mask: torch.Tensor
-               ) -> dict[str, torch.Tensor]:
-    """Every token after the embedding, the first block, the last block and the norm."""
-    tokens = {'embed': torch.cat([*network.template(z, mask), network.embed_search(x)], 1)}
-    hidden = tokens['embed']
-    for index, block in enumerate(network.blocks):
-        hidden = block(hidden)
-        if index == 0:
-            tokens['block0'] = hidden
-    return {**tokens, 'block_last': hidden, 'norm': network.norm(hidden)}
+def shown(network: Lorat, z: torch.Tensor, mask: torch.Tensor, x: torch.Tensor
+          ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+    """What it answers, and every token after the embedding, first block, last block and norm."""
+    tokens: dict[str, torch.Tensor] = {}
+    first, last = network.blocks[0], network.blocks[-1]
+    hooks = (first.register_forward_pre_hook(lambda _, given: tokens.update(embed=given[0])),
+             first.register_forward_hook(lambda _, given, made: tokens.update(block0=made)),
+             last.register_forward_pre_hook(lambda _, given: tokens.update(block_last=given[0])))
+    score, boxes = network(z, mask, x)
+    for hook in hooks:
+        hook.remove()
+    tokens['block_last'] = last(tokens['block_last'])      # of all tokens; search makes a part
+    return score, boxes, {**tokens, 'norm': network.norm(tokens['block_last'])}
 
 
 def answers(network: Lorat, golden: dict, inputs: str, states: tuple[str, ...]
@@ -72,8 +75,7 @@ def answers(network: Lorat, golden: dict, inputs: str, states: tuple[str, ...]
             for kind, side in (('z', config.template_size), ('x', config.search_size)))
     found = {}
     with torch.inference_mode():
-        score, boxes = network(z, mask, x)
-        tokens = all_tokens(network, z, x, mask) if states else {}
+        score, boxes, tokens = shown(network, z, mask, x)
     for name in states:
         values = tokens[name].numpy()
         found[f'{name}/slice'] = values[:, golden['token_index'], :DIMS]
@@ -96,9 +98,9 @@ def check_model(case: str, variant: str, depth: int | None = None,
     for form in ('unmerged', 'merged', 'no_lora'):
         if any(name.startswith(f'{form}/') for name in golden):
             network = network_of(config, base, delta, form)
-            shown = states if form != 'no_lora' else ()
+            wanted = states if form != 'no_lora' else ()
             found.update((f'{form}/{name}', value)
-                         for name, value in answers(network, golden, case, shown).items())
+                         for name, value in answers(network, golden, case, wanted).items())
             if form == 'merged':
                 found.update(more(golden, network.state_dict()))
     cells = config.template_grid
@@ -194,7 +196,10 @@ def tiny():
 def test_two_stages_answer_as_all_tokens_together(tiny):
     z, x, mask = torch.randn(1, 3, 56, 56), torch.randn(1, 3, 112, 112), torch.ones(1, 4, 4)
     with torch.no_grad():
-        normed = all_tokens(tiny, z, x, mask)['norm'][:, 16:]
+        tokens = torch.cat([*tiny.template(z, mask), tiny.embed_search(x)], 1)
+        for block in tiny.blocks:
+            tokens = block(tokens)
+        normed = tiny.norm(tokens)[:, 16:]
         expected = tiny.head(normed, 8)
         found = tiny(z, mask, x)
     for one, other in zip(found, expected, strict=True):
