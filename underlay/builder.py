@@ -26,6 +26,11 @@ TORCH = 'torch==2.13.0'
 TORCH_INDEX = 'https://download.pytorch.org/whl/cpu'
 PROBE_SECONDS = 6.0
 CONSTRAINTS = UNDERLAY / 'constraints.txt'
+COMPILE = """
+import compileall, re, sys
+tests = re.compile(re.escape(sys.argv[1]) + '/.*/tests?/')
+compileall.compile_dir(sys.argv[1], quiet=2, workers=0, rx=tests)
+"""
 OFFLINE = 'Is the network reachable? pip looks where PIP_INDEX_URL and pip.conf say.'
 # The wheels' CMake files name the interpreter of the machine that they were built on.
 BUILD_MACHINE_PATHS = {
@@ -95,14 +100,16 @@ class Builder:
                      [TORCH, CONSTRAINTS], self.install_torch, False)
         package = Step('package', f'{PACKAGE} itself, with colcon',
                        self.package_inputs(), self.build_package)
+        code = Step('code', "the packages' byte code, on all cores",
+                    [*venv.inputs, *packages.inputs, *torch.inputs, ros], self.compile)
         if self.distribution:
-            return [venv, packages, torch, package]
+            return [venv, packages, torch, code, package]
         wheels = Step('ros', 'real ROS 2 Kilted from PyPI', [ros, CONSTRAINTS],
                       lambda step: self.pip(step, '-r', ros), False)
         messages = Step('vision_msgs', 'message bindings of vision_msgs, compiled',
                         [fingerprint([str(path) for path in interfaces]), *interfaces, ros],
                         self.build_vision_msgs)
-        return [venv, wheels, packages, torch, messages, package]
+        return [venv, wheels, packages, torch, code, messages, package]
 
     def build(self) -> int:
         """Bring the environment up to date; returns how many steps that took."""
@@ -154,10 +161,20 @@ class Builder:
         return wanted
 
     def pip(self, step: Step, *arguments: object) -> None:
-        """Install with the environment's pip; all it says goes to the log."""
-        self.journal.run(step, [self.python, '-m', 'pip', 'install', '--no-input',
+        """Install with the environment's pip; all it says goes to the log.
+
+        pip would compile ten thousand modules on one core: that is a step of its own.
+        """
+        self.journal.run(step, [self.python, '-m', 'pip', 'install', '--no-input', '--no-compile',
                                 '--progress-bar', 'off', '--constraint', CONSTRAINTS,
                                 *arguments], OFFLINE)
+
+    def compile(self, step: Step) -> None:
+        """Byte code of what was installed, without the packages' own tests.
+
+        Some packages bring files for Pythons that this one is not: as pip, leave those alone.
+        """
+        self.journal.run(step, [self.python, '-c', COMPILE, self.site_packages()])
 
     def install_torch(self, step: Step) -> None:
         """PyPI's torch for Linux brings gigabytes for GPUs: ask torch's own index for CPUs first.
