@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -63,16 +63,17 @@ class ImageError(ValueError):
         self.kind = kind
 
 
-class _Encoding(NamedTuple):
-    """How the pixels of one encoding lie in the buffer, and how they become BGR."""
+class _Encoding:
+    """How the pixels of one encoding lie in the buffer, and how they become BGR.
 
-    channels: int
-    pixel_type: str  # without its byte order
-    to_bgr: Callable[[np.ndarray], np.ndarray]
+    :param pixel_type: without its byte order.
+    """
 
-    @property
-    def pixel_bytes(self) -> int:
-        return self.channels * np.dtype(self.pixel_type).itemsize
+    def __init__(self, channels: int, pixel_type: str, to_bgr: Callable[[np.ndarray], np.ndarray]
+                 ) -> None:
+        self.channels, self.to_bgr = channels, to_bgr
+        self.little, self.big = (np.dtype(order + pixel_type) for order in '<>')
+        self.pixel_bytes = channels * self.little.itemsize
 
 
 def _grey_to_bgr(grey: np.ndarray) -> np.ndarray:
@@ -135,7 +136,7 @@ def view_of(message: RawImage) -> np.ndarray:
         raise ImageError('unknown encoding', unknown_encoding(message.encoding))
     encoding = ENCODINGS[message.encoding]
     _check_layout(message, encoding)
-    pixel_type = np.dtype(('>' if message.is_bigendian else '<') + encoding.pixel_type)
+    pixel_type = encoding.big if message.is_bigendian else encoding.little
     return np.ndarray(
         (message.height, message.width, encoding.channels), pixel_type, buffer=message.data,
         strides=(message.step, encoding.pixel_bytes, pixel_type.itemsize))

@@ -17,7 +17,9 @@ from visualization_msgs.msg import Marker
 
 from lorat_ros.boxes import Box
 from lorat_ros.ros.health import RepeatFilter
+from lorat_ros.ros.messages import header_message
 from lorat_ros.ros.parameters import Parameters
+from lorat_ros.ros.received import AnyHeader
 from lorat_ros.target.bearing import Bearing, Calibration, Camera, CameraError
 
 NAG_PERIOD = 5.0  # seconds before the log repeats a complaint
@@ -86,7 +88,7 @@ class BearingPublishers:
         self._shown = False
         self._complaints = RepeatFilter(NAG_PERIOD)
 
-    def publish(self, header: Header, box: Optional[Box], image_wh: tuple[int, int]) -> None:
+    def publish(self, header: AnyHeader, box: Optional[Box], image_wh: tuple[int, int]) -> None:
         """
         Publish where one frame showed the target; nothing where it showed none.
 
@@ -98,6 +100,7 @@ class BearingPublishers:
                      if publisher.get_subscription_count()]
         if not listeners:
             return
+        header = header_message(header)
         bearing = None if box is None else self._bearing_of(box, image_wh)
         if bearing is not None and self._bearing in listeners:
             self._bearing.publish(Vector3Stamped(header=header, vector=_vector(bearing)))

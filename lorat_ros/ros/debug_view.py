@@ -21,7 +21,9 @@ from lorat_ros.boxes import Box
 from lorat_ros.overlay import draw_overlay
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import compressed_message, image_message
+from lorat_ros.ros.messages import header_message
 from lorat_ros.ros.parameters import Parameters
+from lorat_ros.ros.received import AnyHeader
 from lorat_ros.ros.worker import Worker
 from lorat_ros.target.target import TargetStep
 
@@ -57,7 +59,7 @@ class DebugView:
         self._rate = RateLimit()
         self._artist: Worker[View] = Worker(self._publish, self._complain, 'debug image', NICENESS)
 
-    def show(self, image: np.ndarray, header: Header, step: TargetStep) -> None:
+    def show(self, image: np.ndarray, header: AnyHeader, step: TargetStep) -> None:
         """Have a frame, uint8 (height, width, 3) BGR, drawn and published if anybody looks.
 
         The image must stay as it is from now on.
@@ -66,7 +68,7 @@ class DebugView:
         jpeg = self._jpeg.get_subscription_count() > 0
         if (raw or jpeg) and self._rate.allows(self._parameters['debug_image.max_rate'],
                                                time.monotonic()):
-            self._artist.give(View(image, header, step, raw, jpeg))
+            self._artist.give(View(image, header_message(header), step, raw, jpeg))
 
     def close(self) -> None:
         """Give the topics back."""

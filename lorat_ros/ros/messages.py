@@ -16,6 +16,8 @@ from lorat_ros.boxes import Box, centre_xywh
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
+from lorat_ros.ros.received import AnyHeader, ReceivedHeader, ReceivedStamp
+
 
 def detection_message(header: Header, box: Box, score: float, target_id: str,
                       class_id: str) -> Detection2D:
@@ -34,6 +36,11 @@ def detection_message(header: Header, box: Box, score: float, target_id: str,
 def detections_message(header: Header, detection: Optional[Detection2D]) -> Detection2DArray:
     """Return an array of no element or one under the header of the image."""
     return Detection2DArray(header=header, detections=[] if detection is None else [detection])
+
+
+def header_message(header: AnyHeader) -> Header:
+    """Return a header as other messages take it."""
+    return header.message() if isinstance(header, ReceivedHeader) else header
 
 
 def box_of(detection: Detection2D) -> Box:
@@ -56,7 +63,7 @@ def point_of(centre: Any) -> Any:
     return getattr(centre, 'position', centre)
 
 
-def nanoseconds(stamp: Time) -> int:
+def nanoseconds(stamp: Time | ReceivedStamp) -> int:
     """Return a stamp as nanoseconds since the epoch of its clock."""
     return stamp.sec * 1_000_000_000 + stamp.nanosec
 

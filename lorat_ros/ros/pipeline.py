@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage
-from std_msgs.msg import Header
 
 from lorat_ros.boxes import Box, BoxError, check_box
 from lorat_ros.ros.health import Health
@@ -19,7 +18,7 @@ from lorat_ros.ros.images import ImageError, to_bgr
 from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.input import ImageMessage
 from lorat_ros.ros.messages import nanoseconds
-from lorat_ros.ros.received import ReceivedCompressed
+from lorat_ros.ros.received import AnyHeader, ReceivedCompressed
 from lorat_ros.target.frames import CatchUp, Elapsed, FrameBuffer
 from lorat_ros.target.target import Target, TargetStep
 
@@ -66,8 +65,8 @@ class Pipeline:
     :param frames: where frames are kept for boxes that belong to an older one; None keeps none.
     """
 
-    def __init__(self, target: Target, publish: Callable[[Header, TargetStep], None],
-                 show: Callable[[np.ndarray, Header, TargetStep], None], health: Health,
+    def __init__(self, target: Target, publish: Callable[[AnyHeader, TargetStep], None],
+                 show: Callable[[np.ndarray, AnyHeader, TargetStep], None], health: Health,
                  now: Callable[[], int], frames: Optional[FrameBuffer[Frame]] = None) -> None:
         self._target, self._publish, self._show = target, publish, show
         self._health, self._now = health, now
@@ -135,25 +134,25 @@ class Pipeline:
         if not self.said.enabled:  # nobody wants to know what is in it
             self._health.count_unwanted()
             return
-        header = frame.message.header
-        started = time.perf_counter()
+        started, header = time.perf_counter(), frame.message.header
+        stamp = nanoseconds(header.stamp)
         image = to_bgr(frame.message)
         converted = time.perf_counter()
         with self._lock:
             if not self.said.enabled:  # since a moment ago
                 self._health.count_unwanted()
                 return
-            step, changes = self._advance(image, nanoseconds(header.stamp))
+            step, changes = self._advance(image, stamp)
             self._say(step=step, **changes)
             tracked = time.perf_counter()
             self._publish(header, step)
         done = time.perf_counter()
-        age = (self._now() - nanoseconds(header.stamp)) / 1e6
+        age = (self._now() - stamp) / 1e6
         self._health.count_processed(
             {'convert': 1e3 * (converted - started), **step.timings,
              'publish': 1e3 * (done - tracked), 'frame': 1e3 * (done - started),
              'waited': 1e3 * (started - frame.received),
-             **({'age': age} if age >= 0 and nanoseconds(header.stamp) else {})},
+             **({'age': age} if age >= 0 and stamp else {})},
             f'{image.shape[1]}x{image.shape[0]} {_encoding_of(frame.message)}')
         self._show(image, header, step)
 

@@ -12,13 +12,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
 
 from lorat_ros.ros.engine_build import Building
+from lorat_ros.ros.forms import DetectionWriter, numbers_of
 from lorat_ros.ros.init_request import OLDEST_KEPT
-from lorat_ros.ros.messages import (detection_message, detections_message, diagnostic_array,
-                                    diagnostic_status)
+from lorat_ros.ros.messages import diagnostic_array, diagnostic_status
+from lorat_ros.ros.received import AnyHeader
 from lorat_ros.target.status import TargetState
 from lorat_ros.target.target import TargetStep
 
@@ -27,7 +27,7 @@ class DetectionPublishers:
     """`~/detection`, `~/detections` and `~/prediction`, silent while the node is not active."""
 
     def __init__(self, node: LifecycleNode) -> None:
-        self._node = node
+        self._node, self._writer = node, DetectionWriter()
         self._one = node.create_lifecycle_publisher(
             Detection2D, '~/detection', QoSProfile(depth=1),
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
@@ -39,24 +39,21 @@ class DetectionPublishers:
             Detection2D, '~/prediction', QoSProfile(depth=1),
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
-    def publish(self, header: Header, step: TargetStep, class_id: str) -> None:
+    def publish(self, header: AnyHeader, step: TargetStep, class_id: str) -> None:
         """Publish what one frame said; the header is that of the frame, unchanged.
 
         Where a coasting target should be has a topic of its own: nobody takes it for measured. A
         topic that nobody hears costs nothing.
         """
-        one, every, prediction = (publisher.get_subscription_count() > 0 for publisher in
-                                  (self._one, self._all, self._prediction))
-        detection = None
-        if step.box is not None and (one or every):
-            detection = detection_message(header, step.box, step.score, step.target_id, class_id)
-        if detection is not None and one:
-            self._one.publish(detection)
-        if every:
-            self._all.publish(detections_message(header, detection))
-        if step.prediction is not None and prediction:
-            self._prediction.publish(detection_message(
-                header, step.prediction, step.score, step.target_id, class_id))
+        forms, stamp = self._writer.forms(header, step.target_id, class_id), header.stamp
+        numbers = () if step.box is None else numbers_of(step.box, step.score)
+        if numbers and self._one.get_subscription_count():
+            self._one.publish(forms.detection.filled(stamp, numbers))
+        if self._all.get_subscription_count():
+            self._all.publish((forms.array if numbers else forms.empty).filled(stamp, numbers))
+        if step.prediction is not None and self._prediction.get_subscription_count():
+            self._prediction.publish(
+                forms.detection.filled(stamp, numbers_of(step.prediction, step.score)))
 
     def close(self) -> None:
         """Give the topics back."""
@@ -120,6 +117,8 @@ class StatusPublisher:
     def __init__(self, node: LifecycleNode) -> None:
         self._node, self._said_of_init = node, ''
         self._said: tuple[object, ...] = ()
+        self._count = 0     # of reports
+        self._heeded: tuple[object, ...] = ()   # by the last frame
         self._lock = threading.Lock()  # the worker and the executor both report
         self._publisher = node.create_publisher(
             DiagnosticArray, '~/status',
@@ -140,8 +139,21 @@ class StatusPublisher:
             if wrong and report.init != self._said_of_init:
                 self._node.get_logger().warning(f'init box {report.init}')
             self._said, self._said_of_init = report.news, report.init
+            self._count += 1
             self._publisher.publish(diagnostic_array(
                 self._node.get_clock().now().to_msg(), [self._status_of(report)]))
+
+    def heed(self, frame: tuple[object, ...], make_report: Callable[[], StatusReport]) -> None:
+        """Publish a report if a frame has made one necessary.
+
+        Making it costs more than to see that there is no news: nothing of the frame is new, and
+        nothing was said since the last one, say, of silence, which a frame ends.
+
+        :param frame: all that a frame may change of a report's news.
+        """
+        if (*frame, self._count) != self._heeded:
+            self.publish(make_report, only_news=True)
+            self._heeded = (*frame, self._count)
 
     def _status_of(self, report: StatusReport) -> DiagnosticStatus:
         name = f'{self._node.get_fully_qualified_name().lstrip("/")}: target'

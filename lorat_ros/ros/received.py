@@ -9,6 +9,8 @@ than half of what receiving an image costs. What is made here has the message's 
 from __future__ import annotations
 
 import ctypes
+import struct
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, NamedTuple, Union
 
@@ -18,10 +20,29 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 
+class ReceivedStamp(NamedTuple):
+    """The fields of a builtin_interfaces/Time."""
+
+    sec: int
+    nanosec: int
+
+
+class ReceivedHeader(NamedTuple):
+    """The fields of a std_msgs/Header: rclpy takes ten times as long to make one, each frame."""
+
+    stamp: ReceivedStamp
+    frame_id: str
+
+    def message(self) -> Header:
+        """Make a message of it."""
+        return Header(stamp=Time(sec=self.stamp.sec, nanosec=self.stamp.nanosec),
+                      frame_id=self.frame_id)
+
+
 class ReceivedImage(NamedTuple):
     """The fields of a sensor_msgs/Image."""
 
-    header: Header
+    header: ReceivedHeader
     height: int
     width: int
     encoding: str
@@ -38,71 +59,65 @@ class ReceivedImage(NamedTuple):
 class ReceivedCompressed(NamedTuple):
     """The fields of a sensor_msgs/CompressedImage."""
 
-    header: Header
+    header: ReceivedHeader
     format: str
     data: memoryview
 
 
 Received = Union[ReceivedImage, ReceivedCompressed]
-
-# What rosidl generates for C: the fields in the order of the .msg files; a text or a sequence is
-# a pointer, how much of it counts, and how much there is.
-
-
-class _Sequence(ctypes.Structure):
-    _fields_ = (('data', ctypes.c_void_p), ('size', ctypes.c_size_t),
-                ('capacity', ctypes.c_size_t))
-
-    @property
-    def text(self) -> str:
-        return ctypes.string_at(self.data, self.size).decode(errors='replace')
-
-    def view(self, held: Held) -> memoryview:
-        return np.asarray(_Pixels(held, self)).data if self.size else memoryview(b'')
+AnyHeader = Union[Header, ReceivedHeader]
 
 
 class _Pixels:
     """What NumPy needs to know of a sequence of bytes; arrays of it keep its message."""
 
-    def __init__(self, held: Held, bytes_: _Sequence) -> None:
+    def __init__(self, held: Held, address: int, size: int) -> None:
         self._held = held
-        self.__array_interface__ = {'version': 3, 'typestr': '|u1', 'shape': (bytes_.size,),
-                                    'data': (bytes_.data, True)}     # not to be written to
+        self.__array_interface__ = {'version': 3, 'typestr': '|u1', 'shape': (size,),
+                                    'data': (address, True)}     # not to be written to
 
 
-class _Header(ctypes.Structure):
-    _fields_ = (('sec', ctypes.c_int32), ('nanosec', ctypes.c_uint32), ('frame_id', _Sequence))
-
-    def read(self) -> Header:
-        return Header(stamp=Time(sec=self.sec, nanosec=self.nanosec), frame_id=self.frame_id.text)
+def _pixels(held: Held, address: int, size: int) -> memoryview:
+    return np.asarray(_Pixels(held, address, size)).data if size else memoryview(b'')
 
 
-class _Image(ctypes.Structure):
-    _fields_ = (('header', _Header), ('height', ctypes.c_uint32), ('width', ctypes.c_uint32),
-                ('encoding', _Sequence), ('is_bigendian', ctypes.c_uint8),
-                ('step', ctypes.c_uint32), ('data', _Sequence))
-
-    @property
-    def lengths(self) -> tuple[int, int, int]:
-        return self.header.frame_id.size, self.encoding.size, self.data.size
-
-    def read(self, held: Held) -> ReceivedImage:
-        return ReceivedImage(self.header.read(), self.height, self.width, self.encoding.text,
-                             self.is_bigendian, self.step, self.data.view(held), held)
+def _text(address: int, size: int) -> str:
+    return ctypes.string_at(address, size).decode(errors='replace')
 
 
-class _CompressedImage(ctypes.Structure):
-    _fields_ = (('header', _Header), ('format', _Sequence), ('data', _Sequence))
-
-    @property
-    def lengths(self) -> tuple[int, int, int]:
-        return self.header.frame_id.size, self.format.size, self.data.size
-
-    def read(self, held: Held) -> ReceivedCompressed:
-        return ReceivedCompressed(self.header.read(), self.format.text, self.data.view(held))
+def _read_image(held: Held, fields: tuple[int, ...]) -> ReceivedImage:
+    (sec, nanosec, frame_at, frame_size, _, height, width, encoding_at, encoding_size, _,
+     is_bigendian, step, data_at, data_size, _) = fields
+    return ReceivedImage(
+        ReceivedHeader(ReceivedStamp(sec, nanosec), _text(frame_at, frame_size)), height, width,
+        _text(encoding_at, encoding_size), is_bigendian, step, _pixels(held, data_at, data_size),
+        held)
 
 
-_STRUCTURES = MappingProxyType({Image: _Image, CompressedImage: _CompressedImage})
+def _read_compressed(held: Held, fields: tuple[int, ...]) -> ReceivedCompressed:
+    (sec, nanosec, frame_at, frame_size, _, format_at, format_size, _, data_at, data_size, _
+     ) = fields
+    return ReceivedCompressed(
+        ReceivedHeader(ReceivedStamp(sec, nanosec), _text(frame_at, frame_size)),
+        _text(format_at, format_size), _pixels(held, data_at, data_size))
+
+
+class _Structure(NamedTuple):
+    """What rosidl generates for C: the fields in the order of the .msg file, aligned.
+
+    A text or a sequence is a pointer, how much of it counts, and how much there is (PNN).
+    ``lengths`` are the places of what counts. All is read at once, and not by ctypes' structures:
+    an object for each field takes ten times as long.
+    """
+
+    fields: struct.Struct
+    lengths: tuple[int, int, int]
+    read: Callable[[Held, tuple[int, ...]], Any]
+
+
+_STRUCTURES = MappingProxyType({
+    Image: _Structure(struct.Struct('@iI PNN II PNN BI PNN'), (3, 8, 13), _read_image),
+    CompressedImage: _Structure(struct.Struct('@iI PNN PNN PNN'), (3, 6, 9), _read_compressed)})
 _HEADER = Header(stamp=Time(sec=-7, nanosec=11), frame_id='frame')
 _DATA = bytes(range(24))
 _LENGTHS = len('frame'), len('text'), len(_DATA)
@@ -122,7 +137,7 @@ class Layout:
 
     def __init__(self, kind: type) -> None:
         try:
-            self.structure = _STRUCTURES[kind]
+            self.structure: _Structure = _STRUCTURES[kind]
             message: Any = kind.__class__      # what rosidl makes classes of messages with
             message.__import_type_support__()
             self.make = _function(kind, '_CREATE_ROS_MESSAGE', ctypes.c_void_p)
@@ -132,15 +147,22 @@ class Layout:
                                          ctypes.py_object, ctypes.c_void_p)
         except (KeyError, AttributeError, ValueError) as error:
             raise LayoutError(f'{kind.__name__}: rclpy has no {error}') from error
-        (sample,) = (sample for sample in _SAMPLES if isinstance(sample, kind))
+        self._place = ctypes.c_char * self.structure.fields.size
+        sample: Any = next(sample for sample in _SAMPLES if isinstance(sample, kind))
         held = self.hold(sample)
-        found = self.structure.from_address(held.address).lengths
+        fields = self.fields_of(held)
+        found = tuple(fields[place] for place in self.structure.lengths)
         if found != _LENGTHS:      # pointers stand beside them, and must not be followed elsewhere
             raise LayoutError(f'{kind.__name__}: fields of lengths {found}, expected {_LENGTHS}')
         read = held.read()
-        if any(getattr(read, name) != getattr(sample, name) for name in read._fields
-               if name not in ('data', 'held')) or bytes(read.data) != _DATA:
+        if read.header.message() != sample.header or bytes(read.data) != _DATA or any(
+                getattr(read, name) != getattr(sample, name) for name in read._fields
+                if name not in ('header', 'data', 'held')):
             raise LayoutError(f'{kind.__name__}: read as {read}, expected {sample}')
+
+    def fields_of(self, held: Held) -> tuple[int, ...]:
+        """Return all fields of a message, as they lie there."""
+        return self.structure.fields.unpack_from(self._place.from_address(held.address))
 
     def hold(self, message: Any) -> Held:
         """Put a message there."""
@@ -168,7 +190,7 @@ class Held:
 
     def read(self) -> Any:
         """Return its fields; the pixels stay where they are."""
-        return self._layout.structure.from_address(self.address).read(self)
+        return self._layout.structure.read(self, self._layout.fields_of(self))
 
     def message(self) -> Any:
         """Make a message of it."""

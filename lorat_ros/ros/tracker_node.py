@@ -16,7 +16,6 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from lorat_ros.boxes import wh_of
@@ -31,6 +30,7 @@ from lorat_ros.ros.messages import diagnostic_array
 from lorat_ros.ros.parameters import NO_BOX, Parameters
 from lorat_ros.ros.pipeline import Frame, NO_INIT, Pipeline, Said
 from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, StatusReport
+from lorat_ros.ros.received import AnyHeader
 from lorat_ros.ros.running import serve
 from lorat_ros.ros.wishes import Wishes
 from lorat_ros.target.frames import FrameBuffer
@@ -192,13 +192,15 @@ class TrackerNode(LifecycleNode):
 
     # -- the line: image in, detection out ----------------------------------------------------
 
-    def _publish(self, detections: DetectionPublishers, header: Header, step: TargetStep) -> None:
+    def _publish(self, detections: DetectionPublishers, header: AnyHeader, step: TargetStep
+                 ) -> None:
         detections.publish(header, step, self._settings['class_id'])
 
     def _after_publishing(self, bearing: BearingPublishers, view: DebugView, image: np.ndarray,
-                          header: Header, step: TargetStep) -> None:
+                          header: AnyHeader, step: TargetStep) -> None:
         bearing.publish(header, step.box, wh_of(image))
-        self._report(only_news=True)
+        self._status.heed((step.state, step.target_id, step.returned,
+                           self._configured().said.init), self._make_report)
         view.show(image, header, step)
 
     # -- what people ask for ------------------------------------------------------------------

@@ -3,9 +3,10 @@
 """Fields read where they lie are those that rclpy reads, and pixels live while they are seen."""
 from __future__ import annotations
 
-import ctypes
 import gc
+import struct
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 @given(IMAGES)
 def test_an_image_is_read_as_rclpy_reads_it(message: Image) -> None:
     read = Layout(Image).hold(message).read()
-    for field in ('header', 'height', 'width', 'encoding', 'is_bigendian', 'step'):
+    assert read.header.message() == message.header
+    for field in ('height', 'width', 'encoding', 'is_bigendian', 'step'):
         assert getattr(read, field) == getattr(message, field)
     assert bytes(read.data) == bytes(message.data)
     assert read.message() == message
@@ -47,7 +49,7 @@ def test_an_image_is_read_as_rclpy_reads_it(message: Image) -> None:
 @given(COMPRESSED)
 def test_a_compressed_image_is_read_as_rclpy_reads_it(message: CompressedImage) -> None:
     read = Layout(CompressedImage).hold(message).read()
-    assert (read.header, read.format) == (message.header, message.format)
+    assert (read.header.message(), read.format) == (message.header, message.format)
     assert bytes(read.data) == bytes(message.data)
 
 
@@ -74,24 +76,25 @@ def test_the_message_lives_as_long_as_somebody_looks_at_its_pixels() -> None:
     assert destroyed == [address] and alive() is None
 
 
+def think(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Let images lie otherwise in memory than this module knows."""
+    monkeypatch.setattr(received, '_STRUCTURES', {
+        Image: received._STRUCTURES[Image]._replace(**changes)})
+
+
 def test_another_layout_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Swapped(ctypes.Structure):
-        _fields_ = (received._Image._fields_[0], *reversed(received._Image._fields_[1:3]),
-                    *received._Image._fields_[3:])
-        lengths, read = received._Image.lengths, received._Image.read
-    monkeypatch.setattr(received, '_STRUCTURES', {Image: Swapped})
+    think(monkeypatch, read=lambda held, fields: received._read_image(      # width before height
+        held, (*fields[:5], fields[6], fields[5], *fields[7:])))
     with pytest.raises(LayoutError, match='Image: read as ReceivedImage'):
         Layout(Image)
 
 
 def test_no_pointer_of_another_layout_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Longer(ctypes.Structure):      # where its pointers lie, a message has other things
-        _fields_ = (('new', ctypes.c_uint64), *received._Image._fields_)
-        lengths = received._Image.lengths
-
-        def read(self, held: received.Held) -> None:
-            raise AssertionError('it was read')
-    monkeypatch.setattr(received, '_STRUCTURES', {Image: Longer})
+    def read(held: received.Held, fields: tuple[int, ...]) -> None:
+        raise AssertionError('it was read')
+    # Where its pointers lie, a message has other things.
+    think(monkeypatch, fields=struct.Struct('@Q iI PNN II PNN BI PNN'), lengths=(4, 9, 14),
+          read=read)
     with pytest.raises(LayoutError, match='fields of lengths'):
         Layout(Image)
 
