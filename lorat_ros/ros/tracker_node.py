@@ -9,6 +9,7 @@ from contextlib import closing, ExitStack
 from functools import partial
 from typing import Any, Optional
 
+import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
@@ -26,7 +27,7 @@ from lorat_ros.ros.eyes import Eyes
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.malloc import keep_image_memory
-from lorat_ros.ros.messages import diagnostic_array
+from lorat_ros.ros.messages import diagnostic_array, nanoseconds_of
 from lorat_ros.ros.parameters import NO_BOX, Parameters
 from lorat_ros.ros.pipeline import Frame, NO_INIT, Pipeline, Said
 from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, StatusReport
@@ -162,9 +163,11 @@ class TrackerNode(LifecycleNode):
         frames: FrameBuffer[Frame] = FrameBuffer(
             self._settings['frame_buffer_seconds'],
             self._settings['frame_buffer_megabytes'] * 1_000_000)
-        self._pipeline = Pipeline(target, partial(self._publish, detections),
-                                  partial(self._after_publishing, bearing, view),
-                                  self._health, lambda: self.get_clock().now().nanoseconds, frames)
+        self._pipeline = Pipeline(
+            target,
+            lambda header, step: detections.publish(header, step, self._settings['class_id']),
+            partial(self._after_publishing, bearing, view), self._health,
+            partial(nanoseconds_of, self.get_clock()), frames)
 
     def _configured(self) -> Pipeline:
         assert self._pipeline is not None, 'what rclpy calls only once it is configured'
@@ -189,12 +192,6 @@ class TrackerNode(LifecycleNode):
             self.get_logger().error(self._fault)
             self._report()
         return TransitionCallbackReturn.FAILURE
-
-    # -- the line: image in, detection out ----------------------------------------------------
-
-    def _publish(self, detections: DetectionPublishers, header: AnyHeader, step: TargetStep
-                 ) -> None:
-        detections.publish(header, step, self._settings['class_id'])
 
     def _after_publishing(self, bearing: BearingPublishers, view: DebugView, image: np.ndarray,
                           header: AnyHeader, step: TargetStep) -> None:
@@ -295,6 +292,7 @@ class TrackerNode(LifecycleNode):
 def main(args: Optional[Sequence[str]] = None) -> int:
     """Run the node until Ctrl-C or SIGTERM. Returns 1 if it could not be made, else 0."""
     keep_image_memory()
+    cv2.setNumThreads(1)  # another one would wait for more to do longer than a crop takes
     return serve(TrackerNode, 'tracker_node', args)
 
 

@@ -6,8 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from lorat_ros.boxes import clip_xywh
 
 FIRST_JUMP = 4.0    # as SIZE_JUMP, from the box that was given: people draw loosely
@@ -63,7 +61,7 @@ class Sanity:
 
 
 def _side(box: Sequence[float]) -> float:
-    return max(float(np.sqrt(max(box[2], 0.0) * max(box[3], 0.0))), 1e-3)
+    return max(math.sqrt(max(box[2], 0.0) * max(box[3], 0.0)), 1e-3)
 
 
 def _touches(box: Sequence[float], image_wh: tuple[int, int]) -> bool:

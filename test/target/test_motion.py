@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lorat_ros.target.motion import ConstantVelocity
+from lorat_ros.target.motion import ConstantVelocity, MEASURED, PUSHED, UNKNOWN
 
 
 def followed(boxes: list, seconds: float = 1 / 30) -> ConstantVelocity:
@@ -65,4 +65,25 @@ def test_whatever_is_measured_the_filter_stays_sound(frames: list) -> None:
         motion.move(seconds)
         motion.correct(box)
         assert np.isfinite(motion.box).all() and min(motion.box[2:]) > 0
-        assert np.linalg.eigvalsh(motion._covariance).min() > -1e-9
+        place, both, velocity = motion._covariance
+        assert np.linalg.eigvalsh([[place, both], [both, velocity]]).min() > -1e-9
+
+
+@given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(0.0, 1.0)), min_size=1, max_size=20))
+def test_it_is_a_kalman_filter_of_constant_velocity(frames: list) -> None:
+    motion, wh = ConstantVelocity(), (20.0, 10.0)
+    motion.start((0.0, 0.0, *wh))
+    state, covariance = np.array((10.0, 0.0)), np.diag((MEASURED ** 2, UNKNOWN ** 2))
+    sees = np.array(((1.0, 0.0),))
+    for place, seconds in frames:
+        step = np.array(((1.0, seconds), (0.0, 1.0)))
+        pushed = PUSHED ** 2 * np.array(((seconds ** 3 / 3, seconds ** 2 / 2),
+                                         (seconds ** 2 / 2, seconds)))
+        state, covariance = step @ state, step @ covariance @ step.T + pushed
+        gain = covariance @ sees.T @ np.linalg.inv(sees @ covariance @ sees.T + MEASURED ** 2)
+        state = state + gain @ (np.array((place + 10.0,)) - sees @ state)
+        covariance = (np.eye(2) - gain @ sees) @ covariance
+        motion.move(seconds)
+        motion.correct((place, 0.0, *wh))
+        assert motion.box[0] + 10 == pytest.approx(state[0], rel=1e-6, abs=1e-6)
+        assert motion.velocity[0] == pytest.approx(state[1], rel=1e-6, abs=1e-6)
