@@ -97,10 +97,8 @@ class Eyes:
 
     def _on_image(self, message: ImageMessage, missed: Optional[int]) -> None:
         frame = Frame(message, time.perf_counter())
-        # First of all: while the worker's thread wakes up there is time for the rest.
-        dropped = self._worker.give(frame)
         self._keep(frame)
-        self._health.count_received(dropped, missed)
+        self._health.count_received(self._worker.give(frame), missed)
 
     def _on_bad_message(self, error: Exception) -> None:
         self._health.count_received(dropped=False)

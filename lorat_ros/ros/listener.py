@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.guard_condition import GuardCondition
@@ -70,21 +70,31 @@ class Listener:
         images, bell, context = self._subscription.handle, self._bell.handle, self._node.context
         with images, bell, context.handle:      # they stay while somebody waits for them
             waiting = rclpy_implementation.WaitSet(1, 1, 0, 0, 0, 0, context.handle)
+            taken = None
             while context.ok():
                 waiting.clear_entities()
                 waiting.add_subscription(images)
                 waiting.add_guard_condition(bell)
+                # Only now: whom it wakes shall find the interpreter free, and not wait for this.
+                if taken is not None:
+                    self._hand_over(*taken)
+                    taken = None    # else its memory would be kept until the next one comes
                 waiting.wait(FOREVER)
                 if self._closed:
                     return
-                self._take(images)
+                taken = self._take(images)
 
-    def _take(self, images: Any) -> None:
+    def _take(self, images: Any) -> Optional[tuple[Any, Mapping[str, Any]]]:
         try:
-            taken = self._taker.take(images)
-            if taken is not None:
-                self._on_message(*taken)
+            return self._taker.take(images)
         except Exception as error:      # one bad message must not make the node deaf
+            self._on_error(error)
+            return None
+
+    def _hand_over(self, message: Any, info: Mapping[str, Any]) -> None:
+        try:
+            self._on_message(message, info)
+        except Exception as error:      # nor must whoever listens
             self._on_error(error)
 
 
