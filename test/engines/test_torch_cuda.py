@@ -8,7 +8,7 @@ does by calling it again.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import numpy as np
@@ -22,6 +22,15 @@ from lorat_ros.engines.session import EngineError, Handle, open_session
 from lorat_ros.engines.torch import build_network, graphed_session, TorchSession
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tracking.tracker import Tracker
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Both sides count alike: with another number of threads sums differ in the last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class HostLane:
