@@ -22,6 +22,9 @@ PROFILES = MappingProxyType({'tracker_node': 'fastdds_tracker.xml'})  # of who s
 OLD_VARIABLE, NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 TRANSPORT_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
+#: Settings of the C library, as tracker.launch.py has them; what it says there holds here too.
+TUNABLES, COPIES = 'GLIBC_TUNABLES', 'glibc.cpu.x86_non_temporal_threshold'
+LARGE_COPY = 524288  # bytes
 LOG_TAIL = 12  # lines of a process's log that are shown when it fails
 
 
@@ -131,8 +134,10 @@ class Graph:
             command += ['-p', f'{name}:={json.dumps(value)}']  # JSON is YAML
         for name, other in remaps.items():
             command += ['-r', f'{name}:={other}']
-        node = NodeProcess(executable, command, self._logs / f'{executable}.log',
-                           self._environment(PROFILES.get(executable, PROFILE)))
+        environment = self._environment(PROFILES.get(executable, PROFILE))
+        if executable in PROFILES:
+            environment |= _copies_past_the_caches()
+        node = NodeProcess(executable, command, self._logs / f'{executable}.log', environment)
         self._nodes.append(node)
         return node
 
@@ -169,6 +174,13 @@ def _room_for_images(profile: str) -> dict[str, str]:
             old = os.environ.get('ROS_DISTRO') in OLD_DISTRIBUTIONS
             return {OLD_VARIABLE if old else NEW_VARIABLE: str(place / profile)}
     return {TRANSPORT_VARIABLE: 'LARGE_DATA'}  # the next best
+
+
+def _copies_past_the_caches() -> dict[str, str]:
+    """Return the variable that makes copies of images cheaper, unless it has been chosen."""
+    chosen = os.environ.get(TUNABLES, '')
+    return {} if COPIES in chosen else {
+        TUNABLES: ':'.join(filter(None, (chosen, f'{COPIES}={LARGE_COPY}')))}
 
 
 def ros_is_there() -> bool:

@@ -141,6 +141,19 @@ def test_the_tracker_gets_less_room_unless_the_user_has_chosen(
     assert launch_module().room_of_the_tracker(LaunchContext()) == own
 
 
+@needs_launch
+@pytest.mark.parametrize(('chosen', 'own'), [
+    ('', 'glibc.cpu.x86_non_temporal_threshold=524288'),
+    ('glibc.malloc.check=1', 'glibc.malloc.check=1:glibc.cpu.x86_non_temporal_threshold=524288'),
+    ('glibc.cpu.x86_non_temporal_threshold=99999', None)])
+def test_copies_of_images_go_past_the_caches_unless_the_user_has_chosen(
+        monkeypatch: pytest.MonkeyPatch, chosen: str, own: str | None) -> None:
+    from launch import LaunchContext
+    monkeypatch.setenv('GLIBC_TUNABLES', chosen)
+    found = launch_module().copies_of_the_tracker(LaunchContext())
+    assert found == ({} if own is None else {'GLIBC_TUNABLES': own})
+
+
 def launch_module() -> ModuleType:
     spec = importlib.util.spec_from_file_location('tracker_launch', LAUNCH_FILE)
     module = importlib.util.module_from_spec(spec)

@@ -86,6 +86,15 @@ def test_images_get_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert graph.OLD_VARIABLE not in environment and graph.NEW_VARIABLE not in environment
 
 
+def test_copies_go_past_the_caches_unless_somebody_has_chosen(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(graph.TUNABLES, 'glibc.malloc.check=1')
+    assert graph._copies_past_the_caches() == {
+        graph.TUNABLES: f'glibc.malloc.check=1:{graph.COPIES}={graph.LARGE_COPY}'}
+    monkeypatch.setenv(graph.TUNABLES, f'{graph.COPIES}=99999')
+    assert graph._copies_past_the_caches() == {}
+
+
 def test_the_launch_file_makes_room_in_the_same_way() -> None:
     """It has names of its own: it runs also where `ros2 launch` cannot import this package."""
     file = Path(__file__).resolve().parents[2] / 'launch' / 'tracker.launch.py'
@@ -102,5 +111,7 @@ def test_the_launch_file_makes_room_in_the_same_way() -> None:
     assert named['OLD_PROFILES'] == graph.OLD_VARIABLE
     assert named['PROFILES'] == graph.NEW_VARIABLE
     assert named['OLD_DISTRIBUTIONS'] == graph.OLD_DISTRIBUTIONS
+    assert (named['TUNABLES'], named['COPIES'], named['LARGE_COPY']) == (
+        graph.TUNABLES, graph.COPIES, graph.LARGE_COPY)
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     assert {graph.TRANSPORT_VARIABLE, graph.PROFILE, *graph.PROFILES.values()} <= texts
