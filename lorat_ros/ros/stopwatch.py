@@ -3,9 +3,10 @@
 """
 A camera with prepared images that takes the time of a tracker, for ``lorat benchmark --node``.
 
-It publishes one image after the other, stamped when it is published, and reads from the tracker's
-/diagnostics how long each stage took, and from /proc what the tracker's process cost: first
-without anybody looking, then with a subscriber to the debug image, then paused. Writes JSON.
+It publishes one image after the other, stamped when it is published, as a driver in C++ does, and
+reads from the tracker's /diagnostics how long each stage took, and from /proc what the tracker's
+process cost: first without anybody looking, then with a subscriber to the debug image, then
+paused. Writes JSON.
 """
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ from vision_msgs.msg import Detection2DArray
 from lorat_ros.ros.images import compressed_message, image_message
 from lorat_ros.ros.malloc import keep_image_memory
 from lorat_ros.ros.parameters import Parameters, Settable, Spec
+from lorat_ros.ros.prepared import Prepared
 from lorat_ros.ros.running import run_to_end
 
 WINDOW = 300            # frames that the tracker takes its percentiles over
@@ -138,7 +140,7 @@ class Stopwatch(Node):
     # -- camera -------------------------------------------------------------------------------
 
     @staticmethod
-    def _prepared(settings: Parameters) -> list[Image | CompressedImage]:
+    def _prepared(settings: Parameters) -> list[Prepared]:
         picture = cv2.imread(settings['scene'])
         if picture is None:
             raise StopwatchError(f'scene {settings["scene"]!r} cannot be read: give an image file')
@@ -147,9 +149,10 @@ class Stopwatch(Node):
         step = max(1, size[0] // 320)
         moved = [np.roll(picture, step * (k if k < VIEWS // 2 else VIEWS - k), axis=1)
                  for k in range(VIEWS)]
+        header = Header(frame_id='camera')
         if settings['transport'] == 'compressed':
-            return [compressed_message(view, Header(frame_id='camera'), QUALITY) for view in moved]
-        return [image_message(view, Header(frame_id='camera')) for view in moved]
+            return [Prepared(compressed_message(view, header, QUALITY)) for view in moved]
+        return [Prepared(image_message(view, header)) for view in moved]
 
     def _show(self, count: int) -> None:
         for _ in range(count):
@@ -167,11 +170,10 @@ class Stopwatch(Node):
 
     def _show_one(self) -> None:
         due = time.monotonic() + self._period
-        message = self._images[self._count % VIEWS]
+        image = self._images[self._count % VIEWS]
         self._count += 1
-        message.header.stamp = self.get_clock().now().to_msg()
-        begun = time.perf_counter()
-        self._publisher.publish(message)
+        stamp, begun = self.get_clock().now().to_msg(), time.perf_counter()
+        image.publish(self._publisher, stamp)
         self._publishing.append(1e3 * (time.perf_counter() - begun))
         while (left := due - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
