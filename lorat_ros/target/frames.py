@@ -12,23 +12,15 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, NamedTuple, Optional, TypeVar
+from operator import sub
+from typing import Any, Generic, Optional, TypeVar
 
 Item = TypeVar('Item')
 
 CATCH_UP_FRAMES = 8  # buffered frames that are looked at before one live frame, at most
 CATCH_UP_SECONDS = 0.25  # that this may take, but for the last of them
 CATCH_UP_ROUNDS = 4  # live frames before which a new target may still be behind
-
-
-class Kept(NamedTuple):
-    """A frame in the buffer: its stamp (nanoseconds), its size in bytes, and itself."""
-
-    stamp: int
-    size: int
-    item: Any
 
 
 class FrameBuffer(Generic[Item]):
@@ -44,12 +36,14 @@ class FrameBuffer(Generic[Item]):
 
     def __init__(self, seconds: float, most_bytes: int) -> None:
         self._span, self._most_bytes = round(seconds * 1e9), most_bytes
-        self._frames: deque[Kept] = deque()
+        # In parallel: stamps are compared with each frame that comes.
+        self._stamps: list[int] = []
+        self._kept: list[tuple[int, Item]] = []     # bytes and frame
         self._bytes = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._stamps)
 
     @property
     def bytes(self) -> int:
@@ -60,7 +54,7 @@ class FrameBuffer(Generic[Item]):
     def oldest(self) -> Optional[int]:
         """Stamp of the oldest frame, nanoseconds; None if there is none."""
         with self._lock:
-            return self._frames[0].stamp if self._frames else None
+            return self._stamps[0] if self._stamps else None
 
     def add(self, stamp: int, size: int, item: Item) -> None:
         """
@@ -72,31 +66,33 @@ class FrameBuffer(Generic[Item]):
         if stamp <= 0 or not self._span:
             return
         with self._lock:
-            if self._frames and stamp < self._frames[-1].stamp:
+            if self._stamps and stamp < self._stamps[-1]:
                 self._clear()
-            self._frames.append(Kept(stamp, size, item))
+            self._stamps.append(stamp)
+            self._kept.append((size, item))
             self._bytes += size
-            while stamp - self._frames[0].stamp > self._span:
+            while stamp - self._stamps[0] > self._span:
                 self._forget(0)
-            while self._frames and self._bytes > self._most_bytes:
+            while self._stamps and self._bytes > self._most_bytes:
                 self._forget(self._least_missed())
 
     def _least_missed(self) -> int:
         """Place of the frame whose neighbours are closest together; of several, the oldest."""
-        stamps = [kept.stamp for kept in self._frames]
-        if len(stamps) < 3:
+        if len(self._stamps) < 3:
             return 0
-        gaps = [later - earlier for earlier, later in zip(stamps, stamps[2:])]
+        gaps = list(map(sub, self._stamps[2:], self._stamps))
         return 1 + gaps.index(min(gaps))
 
     def _forget(self, place: int) -> None:
-        self._bytes -= self._frames[place].size
-        del self._frames[place]
+        size, _ = self._kept.pop(place)
+        del self._stamps[place]
+        self._bytes -= size
 
     def between(self, start: int, end: int) -> list[tuple[int, Item]]:
         """Return stamp and frame of all from ``start`` on and before ``end``, oldest first."""
         with self._lock:
-            return [(kept.stamp, kept.item) for kept in self._frames if start <= kept.stamp < end]
+            return [(stamp, item) for stamp, (_, item) in zip(self._stamps, self._kept)
+                    if start <= stamp < end]
 
     def clear(self) -> None:
         """Forget all frames."""
@@ -104,7 +100,8 @@ class FrameBuffer(Generic[Item]):
             self._clear()
 
     def _clear(self) -> None:
-        self._frames.clear()
+        self._stamps.clear()
+        self._kept.clear()
         self._bytes = 0
 
 

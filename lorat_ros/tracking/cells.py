@@ -147,8 +147,9 @@ def overlap_around(boxes: np.ndarray, box: Box, around: float) -> float:
     for row, *edges in zip(range(top, low), *boxes[:, top:low, left:end].tolist()):
         for column, x1, y1, x2, y2 in zip(range(left, end), *edges):
             if math.hypot(column - across, row - down) < around:
-                shared = max(min(x2, right) - max(x1, x), 0.0) \
-                    * max(min(y2, bottom) - max(y1, y), 0.0)
+                wide = (x2 if x2 < right else right) - (x1 if x1 > x else x)
+                tall = (y2 if y2 < bottom else bottom) - (y1 if y1 > y else y)
+                shared = wide * tall if wide > 0 and tall > 0 else 0.0
                 union = (x2 - x1) * (y2 - y1) + w * h - shared
-                overlaps.append(shared / max(union, 1e-9))
+                overlaps.append(shared / (union if union > 1e-9 else 1e-9))
     return sum(overlaps) / len(overlaps) if overlaps else 0.0
