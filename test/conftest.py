@@ -50,8 +50,10 @@ def pytest_configure() -> None:
     # What is started in the background of a script ignores Ctrl-C, and its children do, too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # By default torch's idle threads spin, at the cost of whatever else the machine has to do.
+    # By default idle threads of torch and of NumPy's OpenBLAS spin, at the cost of whatever else
+    # the machine has to do.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 
 def pytest_report_header() -> str:
