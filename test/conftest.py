@@ -54,6 +54,12 @@ def pytest_configure() -> None:
     # the machine has to do.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+    # A test asserts what is right, never how long it took: by default an example that is kept
+    # waiting for 200 ms fails.
+    from hypothesis import HealthCheck, settings
+    settings.register_profile('untimed', deadline=None,
+                              suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile('untimed')
 
 
 def pytest_report_header() -> str:
