@@ -81,11 +81,10 @@ class Ranking:
         top = self._fit(first)
         for cell in [cell for cell, score in enumerate(scores) if score > top]:
             top = max(top, self._fit(cell))
-        self._own, self._near = 1 - weight, [weight * top * middle for middle in window]
-        least = self.of(first)
-        own, near = self._own, self._near
-        self._hopeful = [cell for cell, score in enumerate(scores)
-                         if own * score + near[cell] >= least]
+        self._window, self._own, self._near = window, 1 - weight, weight * top
+        least, own, near = self.of(first), self._own, self._near
+        self._hopeful = [cell for cell, (score, middle) in enumerate(zip(scores, window))
+                         if own * score + near * middle >= least]
 
     def _fit(self, cell: int) -> float:
         change = shape_change(self._cells.box(cell)[2:], self._last_wh)
@@ -93,7 +92,7 @@ class Ranking:
 
     def of(self, cell: int) -> float:
         """Return the rank of a cell."""
-        return self._own * self._fit(cell) + self._near[cell]
+        return self._own * self._fit(cell) + self._near * self._window[cell]
 
     @property
     def best(self) -> int:
