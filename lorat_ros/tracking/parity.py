@@ -90,7 +90,9 @@ def _correlation(one: Mapping[str, Value], other: Mapping[str, Value]) -> float:
         a, b = a - a.mean(), b - b.mean()
         if np.abs(a).max() < FLAT:
             continue
-        least = min(least, float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-30)))
+        # Not `@`: of so many numbers OpenBLAS shares the sum, and its threads spin until the next.
+        scale = np.sqrt((a * a).sum() * (b * b).sum())
+        least = min(least, float((a * b).sum() / max(scale, 1e-30)))
     return least
 
 
