@@ -107,6 +107,14 @@ class Flight:
             self._infos.publish(CameraInfo(width=640, height=480, k=k))
             self.ear.spin(0.05)
 
+    def start(self) -> None:
+        """Calibrate and enable; who has just been started may not hear the first messages yet."""
+        give_up = time.monotonic() + PATIENCE
+        self.calibrate(500.0)
+        while not (answer := self.enable(True)).success:
+            assert time.monotonic() < give_up, answer.message
+            self.calibrate(500.0)
+
     def show(self, box: tuple | None, age: int = 0) -> int:
         """Send what the tracker says of a frame; returns its stamp."""
         header = Header(frame_id='camera', stamp=stamp_of(self.now - age))
@@ -262,8 +270,7 @@ def test_an_exception_is_zero_and_off_and_so_is_the_end(node_process: Callable,
                         '__ns:=/faulty')
     with Listener('operator') as ear:
         flight = Flight(ear, 'faulty', simulated=False)
-        flight.calibrate(500.0)
-        assert flight.enable(True).success
+        flight.start()
         flight.follow(LEFT)
         stamp = flight.show(RIGHT)
         # In real time a process may have to wait for the machine: one second is granted for that.
