@@ -26,7 +26,7 @@ from lorat_ros.ros.received import AnyHeader
 _STAMP = Time(sec=0x7bfaf9f8, nanosec=0x7cfbfaf9)
 _NUMBERS: tuple[float, ...] = struct.unpack('<5d', b''.join(
     bytes((first, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0x3f)) for first in range(0xf8, 0xfd)))
-_HEAD = 2       # bytes of a serialised message that tell how the others are ordered
+_ORDER = 1      # the byte of a serialised message whose last bit tells how the others are ordered
 
 
 class Form:
@@ -38,7 +38,7 @@ class Form:
 
     def __init__(self, message: Any) -> None:
         self._text = bytearray(serialize_message(message))
-        order = '<' if self._text[_HEAD - 1] & 1 else '>'
+        order = '<' if self._text[_ORDER] & 1 else '>'
         self._stamp, self._number = struct.Struct(f'{order}iI'), struct.Struct(f'{order}d')
         self._stamps = self._places(self._stamp.pack(_STAMP.sec, _STAMP.nanosec))
         self._numbers = [self._places(self._number.pack(number)) for number in _NUMBERS]

@@ -24,8 +24,7 @@ from lorat_ros.tracking.crop_choice import open_sampler
 from lorat_ros.tracking.family import Family, family_class
 from lorat_ros.tracking.sampler import HOST, Sampler
 
-
-LEVELS = np.dtype(np.uint8)
+UINT8 = np.dtype(np.uint8)      # to compare with the class makes one anew, for every frame
 
 
 class ImageError(ValueError):
@@ -53,7 +52,7 @@ def check_image(image: np.ndarray) -> np.ndarray:
     if not isinstance(image, np.ndarray):
         raise ImageError(f'image is a {type(image).__name__}, expected a NumPy array of uint8 '
                          'with shape (height, width, 3), BGR (was the file read at all?)')
-    if image.dtype != LEVELS or image.ndim != 3 or image.shape[2] != 3:
+    if image.dtype != UINT8 or image.ndim != 3 or image.shape[2] != 3:
         raise ImageError(f'image is {image.dtype} of shape {image.shape}, expected uint8 of shape '
                          '(height, width, 3), BGR: convert it, for example with cv2.cvtColor')
     if image.shape[0] == 0 or image.shape[1] == 0:
