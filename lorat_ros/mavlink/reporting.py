@@ -16,6 +16,7 @@ KINDS: Mapping[str, Tracking] = MappingProxyType({
     'lost': Tracking.ERROR})
 STATUS_PATIENCE = 3.0  # seconds; ~/status comes at least once a second
 SETTLING = 0.2         # seconds by which the tracker's topics may contradict each other
+ANSWER = 5.0           # seconds within which every refusal is taken as the answer to our box
 
 
 class Report(NamedTuple):
@@ -81,3 +82,29 @@ class TrackerView:
             return Report(kind, seen.rectangle)
         # Status and boxes come on two topics: shortly after a change one may lag behind.
         return self._last if now - self._changed <= SETTLING else Report(Tracking.ERROR)
+
+
+class Answers:
+    """What of that which `~/status` says of boxes is meant for us: others may send boxes, too.
+
+    A box may wait long for its image. So until one is accepted or refused, a refusal is the answer
+    to ours, however late it comes; and shortly after we have asked each is, for the first that we
+    hear may answer an earlier box.
+    """
+
+    def __init__(self) -> None:
+        self._init, self._asked_at, self._is_open = '', -float('inf'), False
+
+    def asked(self, now: float) -> None:
+        """Take note that a box of ours was sent; ``now`` in seconds that only go on."""
+        self._asked_at, self._is_open = now, True
+
+    def refuses(self, init: str, now: float) -> bool:
+        """Take in what is said of the last box; whether that is news, and refuses ours."""
+        before, self._init = self._init, init
+        refused = init.startswith('refused')
+        if init == before or not (refused or init.startswith('accepted')):
+            return False
+        ours = self._is_open or now - self._asked_at < ANSWER
+        self._is_open = False
+        return refused and ours

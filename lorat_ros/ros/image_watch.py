@@ -1,6 +1,10 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How large a camera's images are and which was the newest, at the least possible cost."""
+"""
+How large a camera's images are, which was the newest, and whether the tracker gets them, too.
+
+All of it at the least possible cost.
+"""
 from __future__ import annotations
 
 import time
@@ -22,12 +26,27 @@ DECODE_PERIOD = 2.0  # seconds between two looks into a compressed image
 class Seen(NamedTuple):
     """The newest image: (width, height) in pixels, (0, 0) = not known; its stamp; when it came.
 
-    ``stamp`` is in nanoseconds of the camera's clock, ``at`` in seconds of time.monotonic.
+    ``stamp`` is in nanoseconds of the camera's clock, ``at`` in seconds of time.monotonic. Of the
+    same clock are ``begun``, the stamp of the first image of this camera (one of another size, or
+    one that was silent, is another), and ``processed``, that of the tracker's last; -1 = none.
     """
 
     size_wh: tuple[int, int] = (0, 0)
     stamp: int = 0
     at: float = -float('inf')
+    begun: int = 0
+    processed: int = -1
+
+    def is_shared(self, patience: float) -> bool:
+        """
+        Whether the tracker, too, gets the images of this camera.
+
+        DDS connects a camera with each of its listeners at a time of its own: what we have seen
+        the tracker may never have got.
+
+        :param patience: seconds by which it may be behind.
+        """
+        return self.processed >= max(self.begun, self.stamp - round(patience * 1e9))
 
 
 class ImageWatch:
@@ -61,9 +80,10 @@ class ImageWatch:
             self._images = None
 
     def processed(self, stamp: int) -> None:
-        """Take note of an image that the tracker has seen; for when none reaches us."""
-        if time.monotonic() - self.seen.at > SILENCE:
-            self.seen = self.seen._replace(stamp=stamp)
+        """Take note of an image that the tracker has seen: the newest, when none reaches us."""
+        seen = self.seen._replace(processed=stamp)
+        silent = time.monotonic() - seen.at > SILENCE
+        self.seen = seen._replace(stamp=stamp) if silent else seen
 
     def _on_info(self, message: CameraInfo) -> None:
         self._informed = time.monotonic()
@@ -83,7 +103,11 @@ class ImageWatch:
 
     def _see(self, size_wh: tuple[int, int], message: Union[CameraInfo, Image, CompressedImage]
              ) -> None:
-        self.seen = Seen(size_wh, nanoseconds(message.header.stamp), time.monotonic())
+        before, stamp, now = self.seen, nanoseconds(message.header.stamp), time.monotonic()
+        same = size_wh == before.size_wh and now - before.at <= SILENCE
+        # A clock that steps back is still this camera's: the tracker's stamps do so as well.
+        begun = min(before.begun, stamp) if same else stamp
+        self.seen = Seen(size_wh, stamp, now, begun, before.processed)
 
 
 def image_size(info: CameraInfo) -> tuple[int, int]:

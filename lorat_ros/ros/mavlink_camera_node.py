@@ -27,11 +27,11 @@ from lorat_ros.mavlink.camera import Camera, Settings
 from lorat_ros.mavlink.dialect import GROUND_STATION, Result
 from lorat_ros.mavlink.links import make_link
 from lorat_ros.mavlink.refusals import Refusals
-from lorat_ros.mavlink.reporting import TrackerView
+from lorat_ros.mavlink.reporting import Answers, TrackerView
 from lorat_ros.mavlink.signing import exposure, read_key
 from lorat_ros.mavlink.targets import Box, CommandError, pixel_box, Target
 from lorat_ros.mavlink.wire import Wire
-from lorat_ros.ros.image_watch import ImageWatch, WATCH_PERIOD
+from lorat_ros.ros.image_watch import ImageWatch, Seen, SILENCE, WATCH_PERIOD
 from lorat_ros.ros.messages import (box_of, diagnostic_array, diagnostic_status, nanoseconds,
                                     point_of)
 from lorat_ros.ros.parameters import ParameterError, Parameters, Settable, Spec
@@ -40,7 +40,6 @@ from lorat_ros.ros.running import serve
 PAUSE = 0.05         # seconds between two looks at what the tracker says
 REPORT_PERIOD = 1.0  # seconds between diagnostics
 EVERYBODY = [0]      # allowed_system_ids that keep nobody out
-ANSWER = 5.0         # seconds within which a refusal on ~/status is taken as the answer to our box
 
 SPECS = (
     Spec('url', 'udpout:127.0.0.1:14550',
@@ -92,7 +91,7 @@ class MavlinkCameraNode(Node):
         self._lock = threading.Lock()  # of the view: executor and camera thread both use it
         self._view = TrackerView(self._settings['box_timeout'])
         self._said: dict[str, str] = {}
-        self._asked_at, self._going = -float('inf'), True
+        self._answers, self._going = Answers(), True
         self._watch = ImageWatch(self, self._settings['image_transport'])
         self._connect(self.resolve_topic_name(self._settings['tracker']))
         self._camera = self._make_camera()
@@ -163,14 +162,12 @@ class MavlinkCameraNode(Node):
 
     def track(self, target: Target) -> None:
         """Send the tracker an init box on the newest image; CommandError if that is impossible."""
-        seen, complaint = self._watch.seen, self._complaint()
-        if not complaint and 0 in seen.size_wh:
-            complaint = 'no image yet, so its size is not known'
-        if complaint:
+        seen = self._watch.seen
+        if complaint := self._complaint(seen):
             raise CommandError(Result.TEMPORARILY_REJECTED, complaint)
         box = pixel_box(target, seen.size_wh, self._settings['point_size'])
         stamp = max(seen.stamp - int(1e9 * self._settings['video_delay']), 0)
-        self._asked_at = time.monotonic()
+        self._answers.asked(time.monotonic())
         self._init.publish(_init_message(box, stamp))
         self.get_logger().info('init box x {:.1f} y {:.1f} w {:.1f} h {:.1f}'.format(*box))
 
@@ -182,26 +179,33 @@ class MavlinkCameraNode(Node):
         self._reset.call_async(Trigger.Request())
         self.get_logger().info('stop')
 
-    def _complaint(self) -> str:
+    def _complaint(self, seen: Seen) -> str:
         """Why the tracker takes no box now; empty if it does."""
         said = self._said
         if not said or not self._init.get_subscription_count():
             return f'no tracker is heard as {self._tracker}'
         if said.get('lifecycle', 'active') != 'active':
             return said.get('fault') or f'the tracker is {said["lifecycle"]}, not active'
-        return 'the tracker is paused' if said.get('enabled') == 'false' else ''
+        if said.get('enabled') == 'false':
+            return 'the tracker is paused'
+        if 0 in seen.size_wh:
+            return 'no image yet, so its size is not known'
+        # It would wait for the next image, and refuse the box if that is much newer. A tracker
+        # whose boxes may be old may be slow.
+        if not seen.is_shared(max(SILENCE, self._settings['box_timeout'])):
+            return 'the tracker gets no images of this camera'
+        return ''
 
     # -- what the tracker says, in the executor -----------------------------------------------
 
     def _on_status(self, message: DiagnosticArray) -> None:
         for status in message.status:
             said = {pair.key: pair.value for pair in status.values}
-            before, self._said = self._said.get('init'), said
+            self._said = said
             with self._lock:
                 self._view.status(said.get('state', ''), said.get('fault', ''), time.monotonic())
             init = said.get('init', '')
-            if init != before and init.startswith('refused') and (
-                    time.monotonic() - self._asked_at < ANSWER):
+            if self._answers.refuses(init, time.monotonic()):
                 self._camera.say(init)
 
     def _on_detections(self, message: Detection2DArray) -> None:
@@ -227,11 +231,12 @@ class MavlinkCameraNode(Node):
             level, said = DiagnosticStatus.WARN, refused
         if not self._link.is_open:
             level, said = DiagnosticStatus.ERROR, 'lost, trying again'
+        seen = self._watch.seen
         self._diagnostics.publish(diagnostic_array(self.get_clock().now().to_msg(), [
             diagnostic_status(f'{name}: link', level, said, {
                 'url': self._link.name, 'heard': self._camera.peers,
-                'image size': '{}x{}'.format(*self._watch.seen.size_wh),
-                'said': self._camera.report.kind.name, 'tracker': self._complaint() or 'ready',
+                'image size': '{}x{}'.format(*seen.size_wh),
+                'said': self._camera.report.kind.name, 'tracker': self._complaint(seen) or 'ready',
                 'signing': 'on' if self._settings['signing_key_file'] else 'off',
                 'commands refused': self._refusals.commands(),
                 'packets ignored': self._refusals.packets()})]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from lorat_ros.mavlink.dialect import Result, Tracking
-from lorat_ros.mavlink.reporting import Report, TrackerView
+from lorat_ros.mavlink.reporting import ANSWER, Answers, Report, TrackerView
 from lorat_ros.mavlink.targets import (CommandError, pixel_box, Point, point_of, Rectangle,
                                        rectangle_of, shares_of)
 
@@ -100,3 +100,26 @@ def test_what_is_too_small_is_denied() -> None:
 def test_rounding_on_the_way_is_forgiven() -> None:
     assert rectangle_of((0.5, 0.0, 1.0000001, 1.0)) == Rectangle(0.5, 0.0, 1.0, 1.0)
     assert point_of((0.0, 1.0, float('nan'))) == Point(0.0, 1.0, 0.0)
+
+
+REFUSED, ACCEPTED, WAITING = 'refused: it hides', 'accepted: box', 'waiting for a frame: box'
+
+
+def test_a_refusal_is_told_once_however_late_it_comes() -> None:
+    answers = Answers()
+    assert not answers.refuses('refused: before we asked for anything', 0.0)
+    answers.asked(1.0)
+    assert not answers.refuses(WAITING, 1.1)
+    assert answers.refuses(REFUSED, 1.1 + 10 * ANSWER)
+    assert not answers.refuses(REFUSED, 1.2 + 10 * ANSWER)
+    assert not answers.refuses(WAITING, 2.0 + 10 * ANSWER)  # that of somebody else
+    assert not answers.refuses(REFUSED, 2.1 + 10 * ANSWER)
+
+
+def test_once_our_box_is_accepted_refusals_are_for_others() -> None:
+    answers = Answers()
+    answers.asked(1.0)
+    assert not answers.refuses(ACCEPTED, 1.1)  # perhaps an earlier one of ours
+    assert answers.refuses(REFUSED, 1.2)
+    assert not answers.refuses(ACCEPTED, 1.3)
+    assert not answers.refuses('refused: another', 1.3 + ANSWER)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Optional
 
@@ -16,6 +17,7 @@ from pymavlink.dialects.v20 import common
 
 PATIENCE = 20.0  # seconds; a busy machine is no failure
 VEHICLE, CAMERA = 1, 100
+TRY_AGAIN = common.MAV_RESULT_TEMPORARILY_REJECTED
 STATUS, INFORMATION = 'CAMERA_TRACKING_IMAGE_STATUS', 'CAMERA_INFORMATION'
 
 
@@ -68,8 +70,17 @@ class GroundStation:
                 if message.get_type() == kind and fits(message):
                     return message
             time.sleep(0.005)
-        kinds = [message.get_type() for message in self.heard[begin:]]
-        raise AssertionError(f'no {kind} that fits within {PATIENCE} s; heard: {kinds}')
+        raise AssertionError(f'no {kind} that fits within {PATIENCE} s; {self.told(kind, begin)}')
+
+    def told(self, kind: str, begin: int) -> str:
+        """What was heard from a place in `heard` on, for the message of a failure."""
+        heard = self.heard[begin:]
+        counts = dict(Counter(message.get_type() for message in heard))
+        last = next((message for message in reversed(heard) if message.get_type() == kind), 'none')
+        # A text comes in pieces, and what was said before the waiting began may be its reason.
+        texts = ''.join(message.text for message in self.heard
+                        if message.get_type() == 'STATUSTEXT')
+        return f'heard: {counts}; the last of that kind: {last}; all texts: {texts!r}'
 
     def frame(self, command: int, *params: float, confirmation: int = 0,
               component: int = CAMERA) -> bytes:
@@ -90,6 +101,14 @@ class GroundStation:
         seen = len(self.all('COMMAND_ACK'))
         self.send(self.frame(command, *params, confirmation=confirmation))
         return self.next_ack(command, seen).result
+
+    def insist(self, command: int, *params: float) -> int:
+        """Command until the answer is another than 'try again later', and return that."""
+        deadline = time.monotonic() + PATIENCE
+        while (result := self.command(command, *params)) == TRY_AGAIN:
+            assert time.monotonic() < deadline, f'still rejected; {self.told("COMMAND_ACK", 0)}'
+            time.sleep(0.1)
+        return result
 
     def next_ack(self, command: int, seen: int) -> Any:
         """The acknowledgement that comes after so many."""
