@@ -10,19 +10,26 @@ distances to the four sides of the box. The template's part of the stem runs onc
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lorat_ros.networks.efficient_stem import EfficientStem
 from lorat_ros.networks.vit import join_heads, split_heads
 
 
 @dataclass(frozen=True)
 class KestrelConfig:
-    """Sizes of a Kestrel network. Sides are in pixels and multiples of the stride of 16."""
+    """
+    Sizes of a Kestrel network. Sides are in pixels and multiples of the stride of 16.
+
+    ``stem`` is 'plain' (:class:`Stem`) or 'efficient'
+    (:class:`lorat_ros.networks.efficient_stem.EfficientStem`).
+    """
 
     search_size: int = 160
     template_size: int = 80
@@ -31,6 +38,7 @@ class KestrelConfig:
     heads: int = 3
     mlp_ratio: int = 3
     head_width: int = 64
+    stem: str = 'plain'
 
     stride = 16
 
@@ -38,6 +46,8 @@ class KestrelConfig:
         for name in ('search_size', 'template_size'):
             if getattr(self, name) % self.stride:
                 raise ValueError(f'{name} is {getattr(self, name)}: give a multiple of 16')
+        if self.stem not in STEMS:
+            raise ValueError(f'stem is {self.stem!r}: give one of {", ".join(STEMS)}')
         if self.depth < 1:
             raise ValueError(f'depth is {self.depth}: give at least 1')
         if self.width % self.heads:
@@ -53,7 +63,7 @@ class KestrelConfig:
         """Cells along one side of the template."""
         return self.template_size // self.stride
 
-    def as_dict(self) -> dict[str, int]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the sizes as plain numbers, for checkpoints and model.json."""
         return asdict(self)
 
@@ -88,6 +98,9 @@ class Stem(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x = self.down(image)
         return x + self.residual(x)
+
+
+STEMS: dict[str, Callable[[int], nn.Module]] = {'plain': Stem, 'efficient': EfficientStem}
 
 
 class Block(nn.Module):
@@ -146,7 +159,7 @@ class Kestrel(nn.Module):
         super().__init__()
         self.config = config = config or KestrelConfig()
         width, cells = config.width, config.template_grid ** 2
-        self.stem = Stem(width)
+        self.stem = STEMS[config.stem](width)
         self.norm_in = nn.LayerNorm(width)
         self.template_position = nn.Parameter(torch.empty(1, cells, width))
         self.search_position = nn.Parameter(torch.empty(1, config.search_grid ** 2, width))
@@ -164,11 +177,11 @@ class Kestrel(nn.Module):
         nn.init.constant_(self.box_tower[-1].bias, -2.0)
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, int]) -> Kestrel:
+    def from_settings(cls, settings: Mapping[str, Any]) -> Kestrel:
         """Build it as ``model.json`` describes it, with weights still to be loaded."""
         return cls(KestrelConfig(**settings))
 
-    def settings(self) -> dict[str, int]:
+    def settings(self) -> dict[str, Any]:
         """Describe it for ``model.json``."""
         return self.config.as_dict()
 

@@ -3,18 +3,20 @@
 """The Kestrel network: shapes, its tied start, and what its two stages have in common."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from lorat_ros.networks.kestrel import Block, Kestrel, KestrelConfig, unit
+from lorat_ros.networks.kestrel import Block, Kestrel, KestrelConfig, STEMS, unit
 
 SMALL = KestrelConfig(search_size=96, template_size=48, width=48, depth=2, heads=3, head_width=16)
 
 
-@pytest.fixture(scope='module')
-def network():
+@pytest.fixture(scope='module', params=STEMS)
+def network(request):
     torch.manual_seed(0)
-    return Kestrel(SMALL).eval()
+    return Kestrel(replace(SMALL, stem=request.param)).eval()
 
 
 def test_shapes_of_both_stages(network):
@@ -76,6 +78,7 @@ def test_unit_vectors():
     ({'search_size': 100}, 'search_size is 100: give a multiple of 16'),
     ({'width': 100}, 'width 100 is not a multiple of heads 3'),
     ({'depth': 0}, 'depth is 0: give at least 1'),
+    ({'stem': 'plane'}, "stem is 'plane': give one of plain, efficient"),
 ])
 def test_impossible_sizes_are_refused(sizes, words):
     with pytest.raises(ValueError, match=words):

@@ -13,12 +13,16 @@ import torch
 from torch import nn
 
 from lorat_ros.networks import kestrel_bundle
+from lorat_ros.networks.efficient_stem import EfficientStem
 from lorat_ros.networks.kestrel import Kestrel, KestrelConfig
 from lorat_ros.tracking.kestrel import IMAGE_MEAN, IMAGE_SCALE
 from lorat_ros.training.losses import centre_losses
 from lorat_ros.training.method import Arrays, decayed_apart, Given, TrainError
 from lorat_ros.training.pairs import PairConfig, PairSampler
 from lorat_ros.training.pool import Pool
+
+
+LEARNT_BEFORE = 0.1     # of the learning rate, for what was trained to classify
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class KestrelMethod:
             if network.config != settings.network:
                 raise TrainError(f'{given.start} is of a network with {network.config}, asked '
                                  f'for is {settings.network}: give the same sizes')
+        if isinstance(network.stem, EfficientStem):
+            network.stem.freeze()
         self.objective = KestrelObjective(network)
 
     def draws(self, pool: Pool) -> PairSampler:
@@ -94,7 +100,8 @@ class KestrelMethod:
     def groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Vectors and embeddings are not decayed."""
         return decayed_apart(self.objective.network, weight_decay, lambda name, p:
-                             p.ndim < 2 or 'position' in name or 'embedding' in name)
+                             p.ndim < 2 or 'position' in name or 'embedding' in name,
+                             lambda name: LEARNT_BEFORE if 'stem.blocks' in name else 1.0)
 
     def blocks(self) -> Sequence[nn.Module]:
         """The transformer's; the stem's batch norms must not see a batch twice."""
