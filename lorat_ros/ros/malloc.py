@@ -9,6 +9,9 @@ heap, the same pages serve frame after frame. What is to be given back is so by 
 from __future__ import annotations
 
 import ctypes
+import math
+import time
+from collections.abc import Callable
 
 # Names and numbers of glibc's malloc.h; thresholds in bytes.
 _OPTIONS = (
@@ -16,6 +19,7 @@ _OPTIONS = (
     (-1, 512 << 20),  # M_TRIM_THRESHOLD: the heap's top is not returned between two frames
     (-2, 32 << 20),   # M_TOP_PAD: it grows in steps that hold a few images
 )
+SWEEP_AFTER = 5.0  # seconds after a change of images: kept frames of the kind before are gone
 
 
 def keep_image_memory() -> bool:
@@ -36,3 +40,27 @@ def give_back_memory() -> bool:
         return False
     library.malloc_trim(ctypes.c_size_t(0))
     return True
+
+
+class Sweeper:
+    """Gives memory back when images have changed, for what held the others seldom fits these.
+
+    The first image is a change as well: loading a model leaves much behind.
+
+    :param sweep: what gives it back.
+    :param clock: seconds that only go on.
+    """
+
+    def __init__(self, sweep: Callable[[], object] = give_back_memory,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._sweep, self._clock = sweep, clock
+        self._kind, self._due = '', math.inf
+
+    def saw(self, kind: str) -> None:
+        """Take note of an image of this size and encoding, and sweep when it is time."""
+        now = self._clock()
+        if kind != self._kind:
+            self._kind, self._due = kind, min(self._due, now + SWEEP_AFTER)
+        if now >= self._due:
+            self._due = math.inf
+            self._sweep()

@@ -17,6 +17,7 @@ from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import ImageError, to_bgr
 from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.input import ImageMessage
+from lorat_ros.ros.malloc import Sweeper
 from lorat_ros.ros.messages import nanoseconds
 from lorat_ros.ros.received import AnyHeader, ReceivedCompressed
 from lorat_ros.target.frames import CatchUp, Elapsed, FrameBuffer
@@ -72,7 +73,7 @@ class Pipeline:
         self._health, self._now = health, now
         self._frames = FrameBuffer(0.0, 0) if frames is None else frames
         self._catch_up, self._elapsed = CatchUp(self._frames), Elapsed()
-        self._lock = threading.Lock()
+        self._lock, self._sweeper = threading.Lock(), Sweeper()
         self._request: Optional[InitRequest] = None
         self.said = Said()
 
@@ -148,13 +149,14 @@ class Pipeline:
             self._publish(header, step)
         done = time.perf_counter()
         age = (self._now() - stamp) / 1e6
+        kind = f'{image.shape[1]}x{image.shape[0]} {_encoding_of(frame.message)}'
         self._health.count_processed(
             {'convert': 1e3 * (converted - started), **step.timings,
              'publish': 1e3 * (done - tracked), 'frame': 1e3 * (done - started),
              'waited': 1e3 * (started - frame.received),
-             **({'age': age} if age >= 0 and stamp else {})},
-            f'{image.shape[1]}x{image.shape[0]} {_encoding_of(frame.message)}')
+             **({'age': age} if age >= 0 and stamp else {})}, kind)
         self._show(image, header, step)
+        self._sweeper.saw(kind)
 
     def _advance(self, image: np.ndarray, stamp: int) -> tuple[TargetStep, dict[str, Any]]:
         """Return the frame's step, and what else has changed of :attr:`said`."""

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from lorat_ros.ros.malloc import SWEEP_AFTER, Sweeper
+
 PROBE = '''
 import resource
 from lorat_ros.ros.malloc import keep_image_memory
@@ -59,3 +61,22 @@ def test_what_was_kept_can_be_given_back() -> None:
                                  capture_output=True, text=True).stdout.split()
     assert done == 'True'
     assert int(pages) > 60 << 8     # of 4 KB
+
+
+def test_memory_is_swept_once_some_time_after_images_changed() -> None:
+    now, swept = 100.0, []
+    sweeper = Sweeper(lambda: swept.append(now), lambda: now)
+    for kind, after in (('640x480 bgr8', 0.0), ('640x480 bgr8', SWEEP_AFTER - 0.1),
+                        ('640x480 bgr8', 0.2), ('640x480 bgr8', 100.0)):
+        now += after
+        sweeper.saw(kind)
+    assert swept == [pytest.approx(100.1 + SWEEP_AFTER)]
+
+
+def test_images_that_change_all_the_time_put_no_sweep_off() -> None:
+    now, swept = 0.0, []
+    sweeper = Sweeper(lambda: swept.append(now), lambda: now)
+    while now < 4 * SWEEP_AFTER:
+        now += SWEEP_AFTER / 8
+        sweeper.saw(f'{now}')
+    assert 2 <= len(swept) <= 4

@@ -13,6 +13,7 @@ from lorat_ros.boxes import iou_xywh
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import ImageError, image_message
 from lorat_ros.ros.init_request import PATIENCE, InitRequest
+from lorat_ros.ros.malloc import Sweeper
 from lorat_ros.ros.pipeline import FORGOTTEN, NO_INIT, Frame, Pipeline, Said
 from lorat_ros.target.frames import FrameBuffer
 from lorat_ros.target.status import TargetState, TargetStatus
@@ -79,6 +80,16 @@ def test_times_are_kept_by_stage_and_the_age_where_the_stamp_tells_it(line: Line
     line.process(10**10 + 10**9)  # a clock that jumped back: no age
     assert line.health.stages(['age']) == {'age p50/p95 [ms]': '5.00 / 5.00'}
     assert (line.health.processed, line.health.picture) == (4, '320x240 bgr8')
+
+
+def test_memory_of_images_of_another_kind_is_given_back_after_a_while(
+        line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = []
+    monkeypatch.setattr(line.pipeline, '_sweeper', Sweeper(lambda: swept.append(len(line.out)),
+                                                           lambda: 10.0 * len(line.out)))
+    for image in (None, picture(64, 48), picture(64, 48)):
+        line.process(image=image)
+    assert swept == [4]      # after the second frame was published and shown, and only then
 
 
 def test_the_latest_of_two_requests_counts(line: Line) -> None:
