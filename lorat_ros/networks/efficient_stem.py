@@ -96,7 +96,7 @@ class EfficientStem(nn.Module):
         self.deep = nn.Conv2d(inputs, width, 1)
         for module in self.modules():      # without norms, torch's own start would fade away
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode='fan_in', nonlinearity='relu')
+                nn.init.kaiming_uniform_(module.weight, nonlinearity='relu')
                 nn.init.zeros_(module.bias)
 
     def depths(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
