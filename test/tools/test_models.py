@@ -16,9 +16,10 @@ from lorat_ros.tools.cli import main
 
 def test_the_default_is_listed(capsys: pytest.CaptureFixture) -> None:
     assert main(['models']) == 0
-    heading, line = capsys.readouterr().out.splitlines()[:2]
+    heading, *lines = capsys.readouterr().out.splitlines()
     assert heading.split() == list(models.HEADINGS)
-    assert line.startswith(f'{DEFAULT_MODEL} *') and ' M ' in line and ' MB ' in line
+    [line] = [line for line in lines if line.startswith(f'{DEFAULT_MODEL} *')]
+    assert ' M ' in line and ' MB ' in line
 
 
 def test_further_folders_and_broken_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
