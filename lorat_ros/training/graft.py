@@ -53,9 +53,8 @@ def fit_last_layers(stem: EfficientStem, old: torch.nn.Module, images: Iterator[
     :param images: batches (N, 3, S, S) as the network sees them.
     :returns: the share of the variance that they reach, in [0, 1].
     """
-    square: torch.Tensor | float = 0.0
-    cross: torch.Tensor | float = 0.0
-    power, total, count = 0.0, 0.0, 0
+    square, cross, power, total = torch.zeros(4, dtype=torch.double)    # sums; they grow in shape
+    count = 0
     with torch.no_grad():
         for image in images:
             seen = columns(stem, image)
@@ -63,7 +62,6 @@ def fit_last_layers(stem: EfficientStem, old: torch.nn.Module, images: Iterator[
             square, cross = square + seen.T @ seen, cross + seen.T @ wanted
             power, total = power + wanted.square().sum(), total + wanted.sum(0)
             count += len(wanted)
-    assert isinstance(square, torch.Tensor) and isinstance(cross, torch.Tensor)
     ridge = RIDGE * square.diagonal().mean() * torch.eye(len(square), dtype=torch.double)
     found = torch.linalg.solve(square + ridge, cross)
     variance = power - (total.square() / count).sum()
