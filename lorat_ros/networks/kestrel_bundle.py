@@ -34,11 +34,23 @@ DEFAULTS = {'postprocessing': {'window': 0.45, 'shape_penalty': 0.1, 'size_rate'
 
 
 def load_checkpoint(path: Path | str) -> tuple[Kestrel, dict[str, Any]]:
-    """Read ``kestrel.pt`` as ``lorat train`` writes it; returns the network and what it says."""
+    """Read what ``save_checkpoint`` wrote; returns the network and what the file says."""
     state = torch.load(path, map_location='cpu', weights_only=True)
     network = Kestrel(KestrelConfig(**state['config']))
     network.load_state_dict(state['network'])
     return network.eval(), state
+
+
+def save_checkpoint(network: Kestrel, path: Path, pairs: Mapping[str, Any],
+                    about: Mapping[str, Any]) -> None:
+    """
+    Write a file that ``load_checkpoint`` reads.
+
+    :param pairs: what it was or will be shown (``PairConfig``): tells the crops' factors.
+    :param about: more plain values: step, seconds.
+    """
+    torch.save({'network': network.state_dict(), 'config': network.config.as_dict(),
+                'train': {'pairs': dict(pairs)}, **about}, path)
 
 
 def write_bundle(network: Kestrel, folder: Path, about: Mapping[str, Any],

@@ -28,6 +28,7 @@ from lorat_ros.engines.torch import build_network
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.networks.efficient_stem import EfficientStem, load_efficientnet
 from lorat_ros.networks.kestrel import Kestrel
+from lorat_ros.networks.kestrel_bundle import save_checkpoint
 from lorat_ros.tracking.kestrel import IMAGE_MEAN, IMAGE_SCALE
 from lorat_ros.training.methods.kestrel import normalised
 from lorat_ros.training.pairs import PairConfig, PairSampler
@@ -114,8 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     pairs = PairConfig(**sizes)
     network, share = graft(old.eval(), args.classifier, PairSampler(read_pool(args.data), pairs),
                            args.batches)
-    torch.save({'network': network.state_dict(), 'config': network.config.as_dict(),
-                'train': {'pairs': asdict(pairs)}, 'step': 0, 'seconds': 0.0}, args.output)
+    save_checkpoint(network, args.output, asdict(pairs), {'step': 0, 'seconds': 0.0})
     print(f'{args.output}: {share:.0%} of the variance of the old tokens')
     return 0
 

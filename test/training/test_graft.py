@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from lorat_ros.networks import kestrel_bundle
-from lorat_ros.networks.efficient_stem import EfficientStem
+from lorat_ros.networks.efficient_stem import _pairs, EfficientStem
 from lorat_ros.networks.kestrel import Kestrel, KestrelConfig
 from lorat_ros.training import graft
-from lorat_ros.training.method import Given
+from lorat_ros.training.method import Given, TrainError
 from lorat_ros.training.methods.kestrel import KestrelMethod, KestrelSettings, LEARNT_BEFORE
 from lorat_ros.training.pairs import PairConfig
 from support.pools import write_pool
@@ -32,14 +32,8 @@ def classifier(folder: Path) -> Path:
                             ('running_var', 0.1)):
             state[f'{norm}.{part}'] = torch.full((layer.out_channels,), value)
 
-    stem = EfficientStem(48)
-    add('_conv_stem', '_bn0', stem.entry)
-    for number, block in enumerate(stem.blocks):
-        at = f'_blocks.{number}.'
-        if block.expand is not None:
-            add(f'{at}_expand_conv', f'{at}_bn0', block.expand)
-        add(f'{at}_depthwise_conv', f'{at}_bn1', block.depthwise)
-        add(f'{at}_project_conv', f'{at}_bn2', block.project)
+    for _, layer, conv, norm in _pairs(EfficientStem(48)):
+        add(conv, norm, layer)
     torch.save(state, folder / 'efficientnet-lite0.pth')
     return folder / 'efficientnet-lite0.pth'
 
@@ -72,6 +66,8 @@ def test_a_grafted_network_trains_on_from_a_file(tmp_path: Path) -> None:
                        str(write_pool(tmp_path / 'pool')), '--batches', '2']) == 0
     settings = KestrelSettings(KestrelConfig(**{**CONFIG.as_dict(), 'stem': 'efficient'}),
                                PairConfig(**SIZES))
+    with pytest.raises(TrainError, match='give --from what python -m lorat_ros.training.graft'):
+        KestrelMethod(settings, Given())
     method = KestrelMethod(settings, Given(start=start))
     network = method.objective.network
     for name, value in network.state_dict().items():

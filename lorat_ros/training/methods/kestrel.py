@@ -75,6 +75,10 @@ class KestrelMethod:
                                  'scratch and takes none; its sizes are network.width and so on')
         self.settings = settings
         if given.start is None:
+            if settings.network.stem == 'efficient':      # most of it would stay as chance made it
+                raise TrainError('a Kestrel whose network.stem is efficient begins with what a '
+                                 'classifier has learnt: give --from what python -m '
+                                 'lorat_ros.training.graft has written')
             network = Kestrel(settings.network)
         else:
             network, _ = kestrel_bundle.load_checkpoint(given.start)
@@ -113,8 +117,7 @@ class KestrelMethod:
 
     def write(self, network: Kestrel, path: Path, about: Mapping[str, Any]) -> None:
         """Write the network, its sizes and what it was shown."""
-        torch.save({'network': network.state_dict(), 'config': network.config.as_dict(),
-                    'train': {'pairs': asdict(self.settings.pairs)}, **about}, path)
+        kestrel_bundle.save_checkpoint(network, path, asdict(self.settings.pairs), about)
 
     def export(self, product: Path, bundle: Path, about: Mapping[str, Any],
                clip: Callable[[], Any]) -> None:
