@@ -67,6 +67,13 @@ class Listener:
         self._node.destroy_subscription(self._subscription)
 
     def _run(self) -> None:
+        try:
+            self._listen()
+        except rclpy_implementation.RCLError:
+            if self._node.context.ok():     # else a signal ended it in the midst of this
+                raise
+
+    def _listen(self) -> None:
         images, bell, context = self._subscription.handle, self._bell.handle, self._node.context
         with images, bell, context.handle:      # they stay while somebody waits for them
             waiting = rclpy_implementation.WaitSet(1, 1, 0, 0, 0, 0, context.handle)

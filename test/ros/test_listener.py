@@ -3,13 +3,16 @@
 """A listener hears over real DDS, whatever its node's executor does, until it is closed."""
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pytest
 import rclpy
 from lorat_ros.ros.listener import Listener
 from lorat_ros.ros.taking import PlainTaker
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -78,3 +81,21 @@ def test_it_ends_with_its_context(node: Node) -> None:
     node.context.shutdown()
     ear.listener.close()
     assert ear.errors == []
+
+
+def test_a_context_that_ends_while_it_starts_is_no_failure(
+        node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal may come between one line and the next; the thread then has nothing to say."""
+    make, failures = rclpy_implementation.WaitSet, []
+
+    def late(*args: Any) -> Any:
+        node.context.shutdown()
+        return make(*args)
+
+    monkeypatch.setattr(rclpy_implementation, 'WaitSet', late)
+    monkeypatch.setattr(threading, 'excepthook', failures.append)
+    listener = Listener(node, String, 'words', QoSProfile(depth=10), QoSOverridingOptions([]),
+                        PlainTaker(String), lambda *heard: None, failures.append)
+    listener.close()
+    assert not node.context.ok()
+    assert failures == []
