@@ -1,7 +1,9 @@
 # Copyright 2026 The lorat_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Composed crops: backdrops, pasted objects, look-alikes of the target, occluders."""
+"""Composed crops: backdrops, pasted objects, look-alikes of the target, occluders, dyes."""
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -67,6 +69,49 @@ def _pose(scale: float, rng: np.random.Generator, turn: float) -> np.ndarray:
     angle = rng.normal(0, turn)
     pose = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
     return pose * (rng.choice((-1.0, 1.0)), 1.0)
+
+
+@dataclass(frozen=True)
+class Dye:
+    """
+    Other colours for an object, its shading kept.
+
+    :param change: (3, 4) an affine map of OpenCV's 8-bit L, a, b.
+    """
+
+    change: np.ndarray
+    STRANGE = 18.0      # mean way in a, b of 8 bit that no light or camera accounts for
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Dye:
+        """Turn the hues; in a third of the cases take them away; often lay one colour over all."""
+        angle = rng.uniform(np.pi / 3, 5 * np.pi / 3)
+        richness = 0.0 if rng.random() < 0.35 else rng.uniform(0.5, 1.3)
+        tone, depth = rng.uniform(0, 2 * np.pi), 0.0
+        if rng.random() < 0.5:
+            depth = rng.uniform(15, 55)
+        light = np.exp(rng.normal(0, 0.4))
+        change = np.zeros((3, 4))
+        change[0] = light, 0, 0, (1 - light) * rng.uniform(0, 120)
+        change[1:, 1:3] = richness * np.array([[np.cos(angle), -np.sin(angle)],
+                                               [np.sin(angle), np.cos(angle)]])
+        change[1:, 3] = 128 - change[1:, 1:3].sum(1) * 128 + depth * np.array((np.cos(tone),
+                                                                              np.sin(tone)))
+        return cls(change)
+
+    def on(self, crop: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, float]:
+        """
+        Dye a crop (S, S, 3) where ``alpha`` (S, S) uint8 says so.
+
+        :returns: the dyed crop, and how far it lies from the first in a, b on the mean.
+        """
+        lab = cv2.cvtColor(crop, cv2.COLOR_BGR2LAB)
+        dyed = crop.copy()
+        _blend(dyed, cv2.cvtColor(cv2.transform(lab, self.change), cv2.COLOR_LAB2BGR), alpha)
+        # Seen, not sent: the dark and the bright have room for few colours.
+        way = (cv2.cvtColor(dyed, cv2.COLOR_BGR2LAB).astype(np.float32) - lab)[..., 1:]
+        share = alpha / max(float(alpha.sum()), 1.0)
+        return dyed, float((np.hypot(way[..., 0], way[..., 1]) * share).sum())
 
 
 def paste_elsewhere(crop: np.ndarray, item: Item, box: np.ndarray, rng: np.random.Generator

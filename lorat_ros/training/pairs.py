@@ -44,6 +44,8 @@ class PairConfig:
     look_alike: float = 0.3        # share of pairs that get copies of the target
     absent: float = 0.20           # share of pairs whose search crop lacks the target
     elsewhere: float = 0.5         # share of those that show another place of the same image
+    dyed: float = 0.15             # share of pairs with masks that change the target's colours
+    dyed_once: float = 0.6         # share of those that change them in one of the two crops only
     occluder: float = 0.25         # share of pairs with something before the target
     hidden_from: float = 0.75      # covered share from which the target counts as absent
     turned: float = 0.3            # share of pairs with strong rotation
@@ -219,6 +221,33 @@ class PairSampler:
             crops.append(crop)
         return crops
 
+    def _dyed(self, crops: list[np.ndarray], views: list[tuple[np.ndarray, np.ndarray]],
+              items: tuple[Item, Item]) -> bool:
+        """
+        Give the target other colours, in place: in both crops, or in one, which parts the two.
+
+        :returns: whether what the search crop shows is another one now: the same object in other
+            colours, as a car of the same make is. In both crops the colours tell nothing, else
+            the tracker would learn what dyes look like instead of comparing.
+        """
+        rng = self.rng
+        once = rng.random() < self.config.dyed_once
+        which = [int(rng.integers(2))] if once else [0, 1]
+        for _ in range(TRIES if once else 1):
+            dye = compose.Dye.drawn(rng)
+            new = {n: dye.on(crops[n], self._shape(items[n], views[n][0], len(crops[n])))
+                   for n in which}
+            if not once or new[which[0]][1] > dye.STRANGE:
+                for n, (crop, _) in new.items():
+                    crops[n] = crop
+                return once
+        return False
+
+    @staticmethod
+    def _shape(item: Item, warp: np.ndarray, size: int) -> np.ndarray:
+        assert item.mask is not None
+        return compose.warp_pixels(item.mask, warp, size, cv2.BORDER_CONSTANT)
+
     def draw(self, *key: int) -> Pair:
         """Draw the pair of a key, for example (seed, step, number in the batch)."""
         self.rng = np.random.default_rng(key)
@@ -242,24 +271,28 @@ class PairSampler:
                 moved = self._elsewhere(item, views[1]) if near else None
                 item, warp = self._stranger(item, views[1]) if moved is None else (item, moved)
             search = self._crop(item.image, warp, config.search_size, mean_fill)
-        box = views[1][1]
+        box, other = views[1][1], False
+        if not absent and rng.random() < config.dyed and all(i.mask is not None for i in pair):
+            crops = [template, search]
+            absent = other = self._dyed(crops, views, pair)
+            template, search = crops
         if not absent and rng.random() < config.look_alike:
             for _ in range(int(rng.integers(1, 3))):
                 compose.look_alike(search, box, rng)
         if not absent and rng.random() < config.occluder:
             cover = compose.occlude(search, box, self._pick(self.pool.images), rng)
             absent = cover > config.hidden_from
-        search, template = self._photographed(search, template)
+        search, template = self._photographed(search, template, hueless=not other)
         x1, y1, x2, y2 = views[0][1]
         mask = cover_of_cells((x1, y1, x2 - x1, y2 - y1), config.template_size // STRIDE,
                               config.template_size)
         return Pair(template, mask, search, (box / config.search_size).astype(np.float32),
                     not absent)
 
-    def _photographed(self, search: np.ndarray, template: np.ndarray
+    def _photographed(self, search: np.ndarray, template: np.ndarray, hueless: bool
                       ) -> tuple[np.ndarray, np.ndarray]:
         rng, config = self.rng, self.config
-        if rng.random() < 0.12:
+        if hueless and rng.random() < 0.12:
             search, template = augment.grey(search), augment.grey(template)
         bad = rng.random(2) < (config.degraded, config.degraded / 2)
         return (augment.camera(search, rng, 1.0 if bad[0] else 0.0),

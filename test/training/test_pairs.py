@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from support.pools import write_pool
@@ -114,6 +115,33 @@ def test_the_label_lies_on_the_pixels_to_a_fraction_of_one(side, kind):
 def test_absent_targets_are_marked(pool):
     sampler = PairSampler(pool, replace(CLEAN, absent=1.0))
     assert not sampler.batch((0, n) for n in range(12))['present'].any()
+
+
+MASKED = replace(CLEAN, **{**ONE_KIND, 'paste': 1.0}, dyed=1.0, turned=0.0)
+
+
+def test_a_target_dyed_in_one_crop_only_is_another_one(pool):
+    sampler = PairSampler(pool, replace(MASKED, dyed_once=1.0))
+    batch = sampler.batch((0, n) for n in range(20))
+    assert 1 - batch['present'].mean() > 0.8     # a few come out too alike to be another
+    ways = []
+    for search, template, box in zip(batch['search'], batch['template'], batch['box'] * 160):
+        middle, reach = (box[:2] + box[2:]) / 2, 0.2 * (box[2:] - box[:2])
+        (x1, y1), (x2, y2) = (middle - reach).astype(int), (middle + reach).astype(int) + 1
+        seen, known = (cv2.cvtColor(i, cv2.COLOR_BGR2LAB).reshape(-1, 3).mean(0)[1:]
+                       for i in (search[y1:y2, x1:x2], template[33:47, 33:47]))
+        ways.append(np.hypot(*(seen - known)))
+    assert np.median(ways) > compose.Dye.STRANGE
+
+
+def test_a_target_dyed_in_both_crops_is_still_the_target(pool):
+    sampler = PairSampler(pool, replace(MASKED, dyed_once=0.0))
+    plain = PairSampler(pool, replace(MASKED, dyed=0.0))
+    dyed, first = (s.batch((0, n) for n in range(20)) for s in (sampler, plain))
+    assert dyed['present'].all()
+    changed = [(a != b).any() for a, b in zip(dyed['template'], first['template'])]
+    assert np.mean(changed) > 0.9
+    np.testing.assert_array_equal(dyed['box'], first['box'])
 
 
 def test_a_pool_without_usable_pairs_is_refused():
