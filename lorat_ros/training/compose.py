@@ -44,12 +44,17 @@ def _blend(crop: np.ndarray, layer: np.ndarray, alpha: np.ndarray) -> None:
     crop[:] = (crop + (layer.astype(np.float32) - crop) * share).astype(np.uint8)
 
 
+def silhouette(item: Item, warp: np.ndarray, size: int) -> np.ndarray:
+    """Warp an object's mask, (size, size) uint8; ``warp`` (2, 3) leads from its image there."""
+    if item.mask is None:
+        raise ValueError('an object without a mask cannot be cut out: take one that has one')
+    return warp_pixels(item.mask, warp, size, cv2.BORDER_CONSTANT)
+
+
 def paste(crop: np.ndarray, item: Item, warp: np.ndarray, rng: np.random.Generator) -> None:
     """Paste a masked object into a crop, in place; ``warp`` (2, 3) leads from its image there."""
-    if item.mask is None:
-        raise ValueError('an object without a mask cannot be pasted: take one that has one')
+    alpha = silhouette(item, warp, crop.shape[0])
     layer = warp_pixels(item.image, warp, crop.shape[0])
-    alpha = warp_pixels(item.mask, warp, crop.shape[0], cv2.BORDER_CONSTANT)
     if rng.random() < 0.7:       # soft edges, else the seam gives the object away
         alpha = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.5, 1.2))
     _blend(crop, layer, alpha)

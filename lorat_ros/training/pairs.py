@@ -235,18 +235,13 @@ class PairSampler:
         which = [int(rng.integers(2))] if once else [0, 1]
         for _ in range(TRIES if once else 1):
             dye = compose.Dye.drawn(rng)
-            new = {n: dye.on(crops[n], self._shape(items[n], views[n][0], len(crops[n])))
+            new = {n: dye.on(crops[n], compose.silhouette(items[n], views[n][0], len(crops[n])))
                    for n in which}
             if not once or new[which[0]][1] > dye.STRANGE:
                 for n, (crop, _) in new.items():
                     crops[n] = crop
                 return once
         return False
-
-    @staticmethod
-    def _shape(item: Item, warp: np.ndarray, size: int) -> np.ndarray:
-        assert item.mask is not None
-        return compose.warp_pixels(item.mask, warp, size, cv2.BORDER_CONSTANT)
 
     def draw(self, *key: int) -> Pair:
         """Draw the pair of a key, for example (seed, step, number in the batch)."""
