@@ -5,6 +5,9 @@
 glibc serves a buffer of an image's size by mmap and returns it by munmap, so that each frame
 pays thousands of page faults: 7 ms instead of 0.4 ms to receive a 1920x1080 image. Kept on the
 heap, the same pages serve frame after frame. What is to be given back is so by hand.
+
+And one heap serves all threads: an image is taken in one and let go in another, and each of several
+heaps would keep what it ever held.
 """
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ _OPTIONS = (
     (-3, 256 << 20),  # M_MMAP_THRESHOLD: images come from the heap
     (-1, 512 << 20),  # M_TRIM_THRESHOLD: the heap's top is not returned between two frames
     (-2, 32 << 20),   # M_TOP_PAD: it grows in steps that hold a few images
+    (-8, 1),          # M_ARENA_MAX: what one thread has freed serves another
 )
 SWEEP_AFTER = 5.0  # seconds after a change of images: kept frames of the kind before are gone
 

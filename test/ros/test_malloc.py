@@ -63,6 +63,35 @@ def test_what_was_kept_can_be_given_back() -> None:
     assert int(pages) > 60 << 8     # of 4 KB
 
 
+TWO_THREADS = '''
+import threading
+from pathlib import Path
+from lorat_ros.ros.malloc import keep_image_memory
+def resident():
+    return int(Path('/proc/self/statm').read_text().split()[1])
+def use():
+    blocks = [b'x' * (1 << 20) for _ in range(64)]
+done, over = threading.Event(), threading.Event()
+keep_image_memory()
+first = threading.Thread(target=lambda: (use(), done.set(), over.wait()))
+first.start()
+done.wait()
+before = resident()
+second = threading.Thread(target=use)
+second.start()
+second.join()
+print(resident() - before)
+over.set()
+'''
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='only glibc has these settings')
+def test_what_one_thread_has_freed_serves_another() -> None:
+    pages = subprocess.run([sys.executable, '-c', TWO_THREADS], check=True, capture_output=True,
+                           text=True).stdout
+    assert int(pages) < 8 << 8      # of 4 KB; with an arena for each thread it is 64 MB
+
+
 def test_memory_is_swept_once_some_time_after_images_changed() -> None:
     now, swept = 100.0, []
     sweeper = Sweeper(lambda: swept.append(now), lambda: now)
