@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from lorat_ros.models.bundle import Bundle, BundleError, MANIFEST, read_bundle, read_manifest
 
-DEFAULT_MODEL = 'kestrel-s'
+DEFAULT_MODEL = 'kestrel-e'
 
 
 @dataclass(frozen=True)

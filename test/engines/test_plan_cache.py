@@ -57,7 +57,7 @@ def test_a_garbled_verdict_is_none(tmp_path, text):
 def test_the_folder_hangs_on_all_that_changes_the_answer(tmp_path, monkeypatch):
     bundle = find_bundle()
     place = plan_cache.folder_of(bundle, 'onnx', 'int8', '1', tmp_path)
-    assert place.parent == tmp_path and place.name.startswith('kestrel-s-onnx-int8-')
+    assert place.parent == tmp_path and place.name.startswith('kestrel-e-onnx-int8-')
     assert place == plan_cache.folder_of(bundle, 'onnx', 'int8', '1', tmp_path)
     graphs = {role: {**entry, 'sha256': '0' * 64}
               for role, entry in bundle.manifest['graphs'].items()}

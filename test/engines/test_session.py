@@ -49,7 +49,7 @@ def test_engines_agree_with_torch(engine, seed):
     ('onnx', 'int4', "precision 'int4' is unknown: choose one of auto, fp32"),
     ('onnx', 'bf16', 'bf16 is not offered by engine onnx .* choose engine openvino'),
     ('auto', 'bf16', 'bf16 is not offered by engine auto .* choose engine openvino'),
-    ('openvino', 'bf16', 'not been proven on this machine .* run `lorat build kestrel-s --engine'),
+    ('openvino', 'bf16', 'not been proven on this machine .* run `lorat build kestrel-e --engine'),
     ('onnx', 'int8', 'not been proven on this machine .* or use precision fp32')])
 def test_precision_needs_an_engine_and_a_proof(engine, precision, words, tmp_path):
     with pytest.raises(EngineError, match=words):

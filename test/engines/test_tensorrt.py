@@ -286,7 +286,7 @@ def test_a_plan_that_cannot_be_used(bench, damage, words, caplog):
 
 
 def test_nothing_was_built(bench):
-    with pytest.raises(PlanError, match='no plans of kestrel-s in fp16: run `lorat build kestrel'):
+    with pytest.raises(PlanError, match='no plans of kestrel-e in fp16: run `lorat build kestrel'):
         open_tensorrt(bench.bundle, 1, 'fp16', None, lambda: bench.trt,
                       lambda: HostMemory(bench.device))
 

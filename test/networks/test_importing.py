@@ -195,7 +195,7 @@ def test_where_a_bundle_may_go(bundles, tmp_path):
     with pytest.raises(BundleError, match=f'is a bundle already, as {variant}'):
         importing.check_target(bundles / 'delta', made_of, 'lorat-s-none')
     with pytest.raises(BundleError, match='is a bundle already, but not of this checkpoint'):
-        importing.check_target(shipped_folder() / 'kestrel-s', made_of, variant)
+        importing.check_target(shipped_folder() / 'kestrel-e', made_of, variant)
     (tmp_path / 'cat.jpg').write_text('cat')
     with pytest.raises(BundleError, match='is there and is no bundle'):
         importing.check_target(tmp_path, 'x', variant)

@@ -51,9 +51,9 @@ def build_of(process) -> int:
 
 def test_it_builds_first_and_answers_meanwhile(start) -> None:
     process, client = start(seconds=2.0)
-    status = client.wait_for_status(state='building_engine', build='building kestrel-s')
+    status = client.wait_for_status(state='building_engine', build='building kestrel-e')
     assert status.level == DiagnosticStatus.WARN and status.message.startswith(
-        'building_engine: building kestrel-s ')
+        'building_engine: building kestrel-e ')
     assert value_of(status, 'lifecycle') == 'unconfigured'
     assert value_of(status, 'build estimate') == 'unknown'      # it is the first one
     assert client.wait_for_health('engine', 'building_engine: ').level == DiagnosticStatus.WARN
@@ -74,7 +74,7 @@ def test_it_builds_first_and_answers_meanwhile(start) -> None:
 
 def test_reset_cancels_and_auto_goes_on_without(start) -> None:
     process, client = start(seconds=60.0)
-    client.wait_for_status(state='building_engine', build='building kestrel-s')
+    client.wait_for_status(state='building_engine', build='building kestrel-e')
     build = build_of(process)
     assert client.reset()
     client.wait_for_status(lifecycle='active', fault='')
@@ -100,7 +100,7 @@ def test_what_failed_is_not_tried_again_until_it_may_work(start, tmp_path: Path)
     configure = client.node.create_client(ChangeState, '/lorat_tracker/change_state')
 
     def end_build(number: int) -> None:
-        client.wait_for_status(state='building_engine', build='building kestrel-s')
+        client.wait_for_status(state='building_engine', build='building kestrel-e')
         os.kill(build_of(process), number)
 
     def configured() -> None:
@@ -127,7 +127,7 @@ def test_what_failed_is_not_tried_again_until_it_may_work(start, tmp_path: Path)
     # After an update it is another chance.
     assert process.stop() == 0
     process, client = start(version='10.16', seconds=60.0)
-    client.wait_for_status(state='building_engine', build='building kestrel-s')
+    client.wait_for_status(state='building_engine', build='building kestrel-e')
 
 
 def test_configure_waits_and_others_are_answered_and_an_interrupt_ends_it(start) -> None:
@@ -137,7 +137,7 @@ def test_configure_waits_and_others_are_answered_and_an_interrupt_ends_it(start)
     assert asked.wait_for_service(30)
     wish = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
     answer = asked.call_async(wish)
-    client.wait_for_status(state='building_engine', build='building kestrel-s')
+    client.wait_for_status(state='building_engine', build='building kestrel-e')
     # Meanwhile it says how it is and takes orders; the transition is answered when it is over.
     client.health.clear()
     client.wait_for_health('engine', 'building_engine: ')
@@ -148,7 +148,7 @@ def test_configure_waits_and_others_are_answered_and_an_interrupt_ends_it(start)
     client.wait_for_status(lifecycle='inactive', fault='')
     assert client.transition('cleanup')
     asked.call_async(wish)
-    client.wait_for_status(state='building_engine', build='building kestrel-s')
+    client.wait_for_status(state='building_engine', build='building kestrel-e')
     build = build_of(process)
     process.signal(signal.SIGINT)
     assert process.wait(30) == 0

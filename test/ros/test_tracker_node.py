@@ -121,7 +121,7 @@ def test_lost_is_an_empty_array_and_silence_on_the_single_topic(client: Client) 
     assert not client.exchange(client.frame()).detections  # hysteresis: not yet
     assert client.singles == []
     assert client.set_parameter('score_recover', 0.0) == ''
-    # As many good frames as the model wants: kestrel-s is content with one.
+    # As many good frames as the model wants: kestrel-e is content with one.
     assert client.exchange(client.frame()).detections[0].id == target.id
     client.wait_for_status(state='tracking', id=target.id)
 

@@ -51,7 +51,7 @@ def test_engines_side_by_side(clip: Path, tmp_path: Path,
     assert main(['benchmark', '--frames', str(clip), '--rounds', '5', '--json', str(out)]) == 0
     report = json.loads(out.read_text())
     model, = report['models']
-    assert (model['name'], model['rounds'], model['frames']) == ('kestrel-s', 5, 3)
+    assert (model['name'], model['rounds'], model['frames']) == ('kestrel-e', 5, 3)
     assert report['clock'] == 'CPU' and report['settings']['init'] == [44, 44, 33, 33]
     assert list(model['engines']) == ['onnx', 'openvino', 'torch'] and not model['left_out']
     rates = [rate for found in report['products_gflops'] for shapes in found.values()
@@ -79,7 +79,7 @@ def test_engines_side_by_side(clip: Path, tmp_path: Path,
         assert f'{ratio["name"]} is {ratio["times"]:.2f} times as fast as torch' in text
     assert report['machine']['cpu'] in text
     assert benchmark_table.main([str(out)]) == 0
-    assert 'kestrel-s | openvino |' in capsys.readouterr().out
+    assert 'kestrel-e | openvino |' in capsys.readouterr().out
 
 
 @pytest.mark.gpu
@@ -110,7 +110,7 @@ def test_a_precision_without_proof_is_left_out_with_the_cure(
     assert main(['benchmark', '--frames', str(clip), '--rounds', '1', '--engine', 'onnx',
                  '--engine', 'openvino:bf16']) == 1
     said = capsys.readouterr().out
-    assert 'openvino:bf16 left out: kestrel-s in bf16' in said and 'run `lorat build' in said
+    assert 'openvino:bf16 left out: kestrel-e in bf16' in said and 'run `lorat build' in said
 
 
 def test_models_take_turns_together(clip: Path, tmp_path: Path,
@@ -119,13 +119,13 @@ def test_models_take_turns_together(clip: Path, tmp_path: Path,
         manifest.update(name='copy')
     copy, out = copy_of_default(tmp_path, rename), tmp_path / 'out.json'
     assert main(['benchmark', '--frames', str(clip), '--rounds', '5', '--together', '--engine',
-                 'onnx', '--model', 'kestrel-s', '--model', str(copy), '--json', str(out)]) == 0
+                 'onnx', '--model', 'kestrel-e', '--model', str(copy), '--json', str(out)]) == 0
     report = json.loads(out.read_text())
-    assert [model['name'] for model in report['models']] == ['kestrel-s', 'copy']
+    assert [model['name'] for model in report['models']] == ['kestrel-e', 'copy']
     first, second = (np.array(model['engines']['onnx']['rounds_ms']['work'])
                      for model in report['models'])
     ratio, = report['ratios']
-    assert (ratio['name'], ratio['reference']) == ('copy (onnx)', 'kestrel-s (onnx)')
+    assert (ratio['name'], ratio['reference']) == ('copy (onnx)', 'kestrel-e (onnx)')
     assert ratio['times'] == pytest.approx(np.median(first / second))
     assert 'copy (onnx) is ' in capsys.readouterr().out
 
@@ -154,7 +154,7 @@ def test_a_missing_torch_is_said_aloud(clip: Path) -> None:
             f'sys.exit(main(["benchmark", "--frames", {str(clip)!r}, "--rounds", "1"]))')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert 'torch left out: no engine can run kestrel-s here' in done.stdout
+    assert 'torch left out: no engine can run kestrel-e here' in done.stdout
 
 
 @pytest.mark.parametrize(('more', 'complaint'), [
@@ -176,7 +176,7 @@ def test_an_unknown_model_is_answered_with_the_known_ones(clip: Path,
     pytest.importorskip('torch')
     assert main(['benchmark', '--frames', str(clip), '--model', 'owl']) == 2
     error = capsys.readouterr().err
-    assert "'owl'" in error and 'kestrel-s' in error and 'lorat-b-224' in error
+    assert "'owl'" in error and 'kestrel-e' in error and 'lorat-b-224' in error
 
 
 def test_two_frames_are_too_few(clip: Path, capsys: pytest.CaptureFixture) -> None:

@@ -78,7 +78,7 @@ def machine(tmp_path: Path, short_clip: Path) -> Machine:
 
 def test_the_best_precision_that_passes_is_chosen_and_used(
         machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 'nothing was built of kestrel-s for tensorrt 10.3' in machine.track()
+    assert 'nothing was built of kestrel-e for tensorrt 10.3' in machine.track()
     assert machine.track(engine='auto') == 'onnx cpu fp32'      # never builds unasked
     status, said = machine.build()
     assert status == 0, said
@@ -110,9 +110,9 @@ def test_the_best_precision_that_passes_is_chosen_and_used(
     assert machine.build()[0] == 0 and len(machine.plans()) == 4
     assert machine.track() == 'tensorrt cuda fp16'
     # Of another version nothing is used, nor of another GPU.
-    assert 'nothing was built of kestrel-s for tensorrt 10.16' in machine.track(version='10.16')
+    assert 'nothing was built of kestrel-e for tensorrt 10.16' in machine.track(version='10.16')
     other = machine.track(gpu='Orin')
-    assert 'nothing was built of kestrel-s for tensorrt 10.3' in other and 'Orin 8.7' in other
+    assert 'nothing was built of kestrel-e for tensorrt 10.3' in other and 'Orin 8.7' in other
 
 
 def test_version_8_has_flags_and_no_progress(machine: Machine) -> None:
@@ -172,7 +172,7 @@ def test_a_precision_that_is_not_there(precision, version, words, machine: Machi
 def test_an_operator_that_the_parser_refuses(machine: Machine) -> None:
     status, said = machine.build(refuses='LayerNormalization')
     assert status == 2 and 'refuses template.onnx: operator LayerNormalization (node ' in said
-    assert 'no plan of kestrel-s can be used: fp16 (' in said and 'bf16 (' in said
+    assert 'no plan of kestrel-e can be used: fp16 (' in said and 'bf16 (' in said
     assert 'fp32 (' in said and 'Use engine onnx' in said
     kept, = [path for folder in machine.folders() for path in folder.iterdir()]
     failure = json.loads(kept.read_text())      # for nodes, which do not try it again
@@ -256,7 +256,7 @@ def test_programs_hear_of_progress_and_an_estimate(machine: Machine) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
         built = [line for line in lines if line.get('elapsed') is not None]
-        assert {'building kestrel-s search in fp16', 'building kestrel-s template in fp16'} == {
+        assert {'building kestrel-e search in fp16', 'building kestrel-e template in fp16'} == {
             line['what'] for line in built}
         shares = [line['share'] for line in built if 'search' in line['what']
                   and line['share'] is not None]

@@ -34,10 +34,10 @@ def test_tables_and_json(folder, tmp_path, capsys):
     assert main(['evaluate', str(folder), '--json', str(tmp_path / 'out.json')]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith('layout plain; frames without target count for nothing')
-    assert [line.split()[0] for line in lines[2:]] == ['kestrel-s', 'sequence', 'left', 'right',
+    assert [line.split()[0] for line in lines[2:]] == ['kestrel-e', 'sequence', 'left', 'right',
                                                        'MEAN']
     report = strict_json(tmp_path / 'out.json')
-    found = report['trackers']['kestrel-s']
+    found = report['trackers']['kestrel-e']
     assert found['mean']['frames'] == 12 and found['mean']['AUC'] > 40
     assert found['mean']['AUC'] == pytest.approx(
         np.mean([s['AUC'] for s in found['sequences'].values()]))
@@ -49,21 +49,21 @@ def test_tables_and_json(folder, tmp_path, capsys):
 def test_kept_boxes_are_scored_alike_and_compared(folder, tmp_path, capsys):
     kept = tmp_path / 'kept'
     assert main(['evaluate', str(folder), '--results', str(kept)]) == 0
-    rows = read_rows(kept / 'kestrel-s' / 'left.txt')
+    rows = read_rows(kept / 'kestrel-e' / 'left.txt')
     assert rows.shape == (6, 5) and np.isnan(rows[0, 4]) and (rows[1:, 4] > 0).all()
-    shutil.copytree(kept / 'kestrel-s', tmp_path / 'theirs')
+    shutil.copytree(kept / 'kestrel-e', tmp_path / 'theirs')
     (tmp_path / 'theirs' / 'left.txt').write_text('\n'.join(truth_of(6)))
     capsys.readouterr()
-    assert main(['evaluate', str(folder), '--boxes', str(kept / 'kestrel-s'), '--boxes',
-                 str(tmp_path / 'theirs'), '--model', 'kestrel-s', '--results', str(kept),
+    assert main(['evaluate', str(folder), '--boxes', str(kept / 'kestrel-e'), '--boxes',
+                 str(tmp_path / 'theirs'), '--model', 'kestrel-e', '--results', str(kept),
                  '--reuse', '--json', str(tmp_path / 'out.json')]) == 0
     printed = capsys.readouterr().out
-    assert 'kestrel-s (onnx, fp32, 2 sequences reused)' in printed
+    assert 'kestrel-e (onnx, fp32, 2 sequences reused)' in printed
     assert [line.split()[0] for line in printed.splitlines()[-4:]] == [
-        'mean', 'kestrel-s', 'kestrel-s-2', 'theirs']
+        'mean', 'kestrel-e', 'kestrel-e-2', 'theirs']
     report = strict_json(tmp_path / 'out.json')['trackers']
     timeless = [{k: v for k, v in report[label]['mean'].items() if 'ms' not in k}
-                for label in ('kestrel-s', 'kestrel-s-2')]
+                for label in ('kestrel-e', 'kestrel-e-2')]
     assert timeless[0] == timeless[1]
     assert report['theirs']['sequences']['left']['AO'] == pytest.approx(100)
     assert report['theirs']['mean']['ms'] is None
@@ -80,13 +80,13 @@ def test_boxes_alone_run_nothing(folder, tmp_path, monkeypatch):
 def test_pictures(folder, tmp_path):
     pytest.importorskip('matplotlib', reason='matplotlib is not installed: make env')
     out = tmp_path / 'out'
-    (out / 'worst' / 'kestrel-s').mkdir(parents=True)
-    (out / 'worst' / 'kestrel-s' / '01_of_last_time.jpg').touch()
+    (out / 'worst' / 'kestrel-e').mkdir(parents=True)
+    (out / 'worst' / 'kestrel-e' / '01_of_last_time.jpg').touch()
     assert main(['evaluate', str(folder), '--output', str(out), '--worst', '1']) == 0
     assert sorted(p.name for p in out.iterdir()) == [
         'evaluation.json', 'normalised_precision.png', 'precision.png', 'success.png', 'worst']
     assert cv2.imread(str(out / 'success.png')).shape == (600, 840, 3)
-    sheet, = (out / 'worst' / 'kestrel-s').iterdir()
+    sheet, = (out / 'worst' / 'kestrel-e').iterdir()
     assert sheet.name in ('01_left.jpg', '01_right.jpg')
     assert cv2.imread(str(sheet)).shape[1] == 1760
 
@@ -108,7 +108,7 @@ def test_the_rest_goes_on_and_the_status_says_so(folder, tmp_path, capsys):
     assert main(['evaluate', str(folder), '--json', str(tmp_path / 'out.json')]) == 1
     said = capsys.readouterr()
     report = strict_json(tmp_path / 'out.json')
-    assert list(report['trackers']['kestrel-s']['sequences']) == ['right', 'short']
+    assert list(report['trackers']['kestrel-e']['sequences']) == ['right', 'short']
     lines = said.err.strip().splitlines()
     assert [line.split(':')[1].strip() for line in lines] == ['left', 'outside', 'short', 'broken']
     assert lines == [f'lorat evaluate: {line}' for line in report['complaints']]
@@ -119,12 +119,12 @@ def test_a_sequence_that_one_tracker_lacks_counts_for_none(folder, tmp_path, cap
     theirs = tmp_path / 'theirs'
     theirs.mkdir()
     (theirs / 'left.txt').write_text('\n'.join(truth_of(6)))
-    assert main(['evaluate', str(folder), '--boxes', str(theirs), '--model', 'kestrel-s',
+    assert main(['evaluate', str(folder), '--boxes', str(theirs), '--model', 'kestrel-e',
                  '--json', str(tmp_path / 'out.json')]) == 1
     assert 'right: cannot read the box file' in capsys.readouterr().err
     trackers = strict_json(tmp_path / 'out.json')['trackers']
     assert {label: list(t['sequences']) for label, t in trackers.items()} == {
-        'kestrel-s': ['left'], 'theirs': ['left']}
+        'kestrel-e': ['left'], 'theirs': ['left']}
 
 
 def test_boxes_that_do_not_fit(folder, tmp_path, capsys):

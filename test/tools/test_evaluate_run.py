@@ -115,9 +115,9 @@ def test_reuse_runs_only_what_is_missing(tmp_path, clip):
 def test_the_identity_tells_models_and_engines_apart():
     tracker = load_tracker()
     found = identity(tracker)
-    assert found['model'] == 'kestrel-s' and len(found['manifest']) == 64
+    assert found['model'] == 'kestrel-e' and len(found['manifest']) == 64
     changed = SimpleNamespace(
-        bundle=SimpleNamespace(name='kestrel-s', manifest={**tracker.bundle.manifest, 'x': 1}),
+        bundle=SimpleNamespace(name='kestrel-e', manifest={**tracker.bundle.manifest, 'x': 1}),
         session=tracker.session)
     assert identity(changed) != found
     assert json.loads(json.dumps(found)) == found

@@ -109,12 +109,12 @@ def test_the_command_compares_and_says_who_is_left_out(tmp_path: Path, capsys) -
     said = capsys.readouterr()
     assert status == 1 and 'OpenCV Nano is left out: its weights' in said.err
     report = json.loads(figures.read_text())
-    assert {'OpenCV MIL', 'kestrel-s'} <= set(report['trackers'])
+    assert {'OpenCV MIL', 'kestrel-e'} <= set(report['trackers'])
     for tracker in report['trackers'].values():
         mean = tracker['mean']
         assert 0 <= mean['AUC'] <= 100 and mean['cpu_ms'] > 0
         assert f'{mean["AUC"]:.1f}' in said.out
-    assert report['trackers']['kestrel-s']['mean']['AUC'] > 50
+    assert report['trackers']['kestrel-e']['mean']['AUC'] > 50
     assert report['threads'] == 1 and report['opencv'] == cv2.__version__
     assert cv2.imread(str(plot)).std() > 5
 

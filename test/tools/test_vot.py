@@ -68,7 +68,7 @@ def test_the_boxes_are_those_of_the_tracker(clip, wrap):
     frames = list(clip.frames())
     tracker.init(frames[0], clip.init_box)
     with client_of() as (client, process):
-        assert client.tracker_name == 'kestrel-s' and client.region_formats == ['rectangle']
+        assert client.tracker_name == 'kestrel-e' and client.region_formats == ['rectangle']
         start = trax.Rectangle.create(*clip.init_box)
         objects, _ = client.initialize({'color': wrap(clip.files[0])}, [(start, {})], {})
         assert tuple(objects[0][0].bounds()) == clip.init_box

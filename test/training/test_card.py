@@ -147,7 +147,7 @@ def facts(tmp_path, manifest, **changes):
 
 
 def test_a_card_says_what_is_not_known(tmp_path):
-    card = card_of(facts(tmp_path, dict(find_bundle('kestrel-s').manifest)))
+    card = card_of(facts(tmp_path, dict(find_bundle('kestrel-e').manifest)))
     for said in ('Nothing was held out', 'is not known.**', '**not calibrated**, the family',
                  'None were looked for', 'Left out altogether: cats', '2 processes on 2 CPU cores',
                  '| total | 6 | 1.071 | 1 (step 8) | 8 (step 1) |', 'from scratch'):
@@ -156,7 +156,7 @@ def test_a_card_says_what_is_not_known(tmp_path):
 
 
 def test_a_card_says_what_was_found(pool, tmp_path):
-    clip, manifest = pool.clips['moving'], dict(find_bundle('kestrel-s').manifest)
+    clip, manifest = pool.clips['moving'], dict(find_bundle('kestrel-e').manifest)
     found = judged(clip)
     assert found.thresholds() is not None
     manifest = described(manifest, found, 'the command')
@@ -173,7 +173,7 @@ def test_a_card_says_what_was_found(pool, tmp_path):
 
 
 def test_thresholds_that_were_chosen_can_be_read(pool, tmp_path):
-    manifest = described(dict(find_bundle('kestrel-s').manifest), judged(pool.clips['moving']), '')
+    manifest = described(dict(find_bundle('kestrel-e').manifest), judged(pool.clips['moving']), '')
     write_manifest(tmp_path, manifest)
     with pytest.raises(ValueError, match=r'\.onnx is missing'):      # model.json itself is right
         read_bundle(tmp_path)

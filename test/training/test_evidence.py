@@ -83,7 +83,7 @@ def pool(tmp_path: Path) -> Path:
 
 def test_the_command_prints_weights_of_a_pool(pool, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(evidence, 'WAYS', {'plain': evidence.WAYS['plain']})
-    arguments = ['kestrel-s', '--data', str(pool), '--cache', str(tmp_path / 'kept')]
+    arguments = ['kestrel-e', '--data', str(pool), '--cache', str(tmp_path / 'kept')]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     found = json.loads(said[said.index('{'):])['evidence']
