@@ -6,8 +6,8 @@ glibc serves a buffer of an image's size by mmap and returns it by munmap, so th
 pays thousands of page faults: 7 ms instead of 0.4 ms to receive a 1920x1080 image. Kept on the
 heap, the same pages serve frame after frame. What is to be given back is so by hand.
 
-And one heap serves all threads: an image is taken in one and let go in another, and each of several
-heaps would keep what it ever held.
+And one heap serves all threads: an image is taken in one and let go in another, and each of
+several heaps would keep what it ever held.
 """
 from __future__ import annotations
 
