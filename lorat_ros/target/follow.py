@@ -56,7 +56,7 @@ class FollowSettings:
     apparent_width: float = 0.1
     yaw_dead_band: float = 0.02
     vertical_dead_band: float = 0.05
-    approach_dead_band: float = 0.05
+    approach_dead_band: float = 0.03
     max_yaw_rate: float = 0.6
     max_forward: float = 2.0
     max_backward: float = 0.0

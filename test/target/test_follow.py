@@ -101,9 +101,9 @@ def test_it_keeps_its_distance() -> None:
 
     def at(distance: float) -> float:
         return settled(mode, looking(0.0, width=2 * math.atan(1.0 / distance))).forward
-    assert at(12.0) == pytest.approx(0.5 * (2.0 - 0.5))
-    assert at(10.3) == 0.0
-    assert at(9.0) == pytest.approx(-0.5 * 0.5)
+    assert at(12.0) == pytest.approx(0.5 * (2.0 - 0.3))
+    assert at(10.29) == 0.0
+    assert at(9.0) == pytest.approx(-0.5 * 0.7)
     assert at(500.0) == 2.0
     assert settled(replace(mode, max_backward=0.0), looking(0.0, width=1.0)).forward == 0.0
 
@@ -111,7 +111,7 @@ def test_it_keeps_its_distance() -> None:
 def test_it_approaches_until_the_target_looks_large_enough() -> None:
     mode = FollowSettings(approach='size', apparent_width=0.1, size_gain=2.0)
     assert settled(mode, looking(0.0, width=0.08)).forward == \
-        pytest.approx(2.0 * (math.log(1.25) - 0.05))
+        pytest.approx(2.0 * (math.log(1.25) - 0.03))
     assert settled(mode, looking(0.0, width=0.1)).forward == 0.0
 
 
