@@ -79,8 +79,10 @@ OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 #: From half a megabyte on the C library copies past the caches, where the network's numbers are,
 #: and is done sooner. By itself it does so only with what fills most of the last cache, which on
 #: a server is hundreds of megabytes. Other processors than x86's do not have the setting.
-TUNABLES, COPIES = 'GLIBC_TUNABLES', 'glibc.cpu.x86_non_temporal_threshold'
-LARGE_COPY = 524288
+#: And all threads share one heap: see lorat_ros/ros/malloc.py, which comes too late for threads
+#: that an import has started.
+TUNABLES = 'GLIBC_TUNABLES'
+SETTINGS = (('glibc.cpu.x86_non_temporal_threshold', 524288), ('glibc.malloc.arena_max', 1))
 
 
 def large_image_transport() -> list[SetEnvironmentVariable]:
@@ -104,11 +106,11 @@ def room_of_the_tracker(context: LaunchContext) -> dict[str, str]:
             if context.environment.get(name) == str(CONFIG / 'fastdds.xml')}
 
 
-def copies_of_the_tracker(context: LaunchContext) -> dict[str, str]:
-    """Return the variable that makes copies of images cheaper, unless it has been chosen."""
+def c_library_of_the_tracker(context: LaunchContext) -> dict[str, str]:
+    """Return the variable that makes images cheaper to handle; what the user chose stays."""
     chosen = context.environment.get(TUNABLES, '')
-    return {} if COPIES in chosen else {
-        TUNABLES: ':'.join(filter(None, (chosen, f'{COPIES}={LARGE_COPY}')))}
+    ours = [f'{name}={value}' for name, value in SETTINGS if name not in chosen]
+    return {TUNABLES: ':'.join(filter(None, (chosen, *ours)))} if ours else {}
 
 
 def tracker(context: LaunchContext) -> list[Node]:
@@ -118,7 +120,7 @@ def tracker(context: LaunchContext) -> list[Node]:
     return [Node(
         package='lorat_ros', executable='tracker_node', output='screen', emulate_tty=True,
         namespace=LaunchConfiguration('namespace'), name=LaunchConfiguration('node_name'),
-        additional_env=room_of_the_tracker(context) | copies_of_the_tracker(context),
+        additional_env=room_of_the_tracker(context) | c_library_of_the_tracker(context),
         parameters=[LaunchConfiguration('params_file'), given],
         remappings=[*((name, LaunchConfiguration(name)) for name in CAMERA_TOPICS),
                     *((f'~/{name}', LaunchConfiguration(name)) for name in POINTING_TOPICS)],

@@ -7,7 +7,9 @@ pays thousands of page faults: 7 ms instead of 0.4 ms to receive a 1920x1080 ima
 heap, the same pages serve frame after frame. What is to be given back is so by hand.
 
 And one heap serves all threads: an image is taken in one and let go in another, and each of
-several heaps would keep what it ever held.
+several heaps would keep what it ever held. Threads that were there before keep theirs, and once
+there are eight heaps glibc heeds the wish no more; ``tracker.launch.py`` wishes it for the whole
+process.
 """
 from __future__ import annotations
 

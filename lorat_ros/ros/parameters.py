@@ -181,7 +181,7 @@ SPECS = (
     Spec('reacquire', 'auto',
          'Where a target that is not seen is looked for besides where the tracker looks: off; '
          'search = everywhere in the image, nearest first; candidates = where ~/candidates says; '
-         'auto = search with a model whose score weighs evidence (the Kestrels), else off.',
+         'auto = search with a model whose score weighs evidence (the shipped ones), else off.',
          Settable.ALWAYS, choices=('off', 'search', 'candidates', 'auto')),
     Spec('init_point_size', 0.0,
          'Sides in pixels of the box around a click on ~/init_point; 0.0 = two clicks give two '

@@ -23,8 +23,8 @@ OLD_VARIABLE, NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_
 OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 TRANSPORT_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
 #: Settings of the C library, as tracker.launch.py has them; what it says there holds here too.
-TUNABLES, COPIES = 'GLIBC_TUNABLES', 'glibc.cpu.x86_non_temporal_threshold'
-LARGE_COPY = 524288  # bytes
+TUNABLES = 'GLIBC_TUNABLES'
+SETTINGS = (('glibc.cpu.x86_non_temporal_threshold', 524288), ('glibc.malloc.arena_max', 1))
 LOG_TAIL = 12  # lines of a process's log that are shown when it fails
 
 
@@ -136,7 +136,7 @@ class Graph:
             command += ['-r', f'{name}:={other}']
         environment = self._environment(PROFILES.get(executable, PROFILE))
         if executable in PROFILES:
-            environment |= _copies_past_the_caches()
+            environment |= _c_library()
         node = NodeProcess(executable, command, self._logs / f'{executable}.log', environment)
         self._nodes.append(node)
         return node
@@ -176,11 +176,11 @@ def _room_for_images(profile: str) -> dict[str, str]:
     return {TRANSPORT_VARIABLE: 'LARGE_DATA'}  # the next best
 
 
-def _copies_past_the_caches() -> dict[str, str]:
-    """Return the variable that makes copies of images cheaper, unless it has been chosen."""
+def _c_library() -> dict[str, str]:
+    """Return the variable that makes images cheaper to handle; what was chosen stays."""
     chosen = os.environ.get(TUNABLES, '')
-    return {} if COPIES in chosen else {
-        TUNABLES: ':'.join(filter(None, (chosen, f'{COPIES}={LARGE_COPY}')))}
+    ours = [f'{name}={value}' for name, value in SETTINGS if name not in chosen]
+    return {TUNABLES: ':'.join(filter(None, (chosen, *ours)))} if ours else {}
 
 
 def ros_is_there() -> bool:

@@ -85,7 +85,7 @@ class Dye:
     """
 
     change: np.ndarray
-    STRANGE = 18.0      # mean way in a, b of 8 bit that no light or camera accounts for
+    STRANGE = 18.0      # mean distance in a, b of 8 bit from which it counts as another colour
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Dye:
@@ -113,10 +113,10 @@ class Dye:
         lab = cv2.cvtColor(crop, cv2.COLOR_BGR2LAB)
         dyed = crop.copy()
         _blend(dyed, cv2.cvtColor(cv2.transform(lab, self.change), cv2.COLOR_LAB2BGR), alpha)
-        # Seen, not sent: the dark and the bright have room for few colours.
-        way = (cv2.cvtColor(dyed, cv2.COLOR_BGR2LAB).astype(np.float32) - lab)[..., 1:]
+        # Of the result: very dark and very bright pixels cannot take much colour.
+        moved = (cv2.cvtColor(dyed, cv2.COLOR_BGR2LAB).astype(np.float32) - lab)[..., 1:]
         share = alpha / max(float(alpha.sum()), 1.0)
-        return dyed, float((np.hypot(way[..., 0], way[..., 1]) * share).sum())
+        return dyed, float((np.hypot(moved[..., 0], moved[..., 1]) * share).sum())
 
 
 def paste_elsewhere(crop: np.ndarray, item: Item, box: np.ndarray, rng: np.random.Generator

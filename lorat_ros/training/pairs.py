@@ -44,8 +44,8 @@ class PairConfig:
     look_alike: float = 0.3        # share of pairs that get copies of the target
     absent: float = 0.20           # share of pairs whose search crop lacks the target
     elsewhere: float = 0.5         # share of those that show another place of the same image
-    dyed: float = 0.15             # share of pairs with masks that change the target's colours
-    dyed_once: float = 0.6         # share of those that change them in one of the two crops only
+    dyed: float = 0.15             # share, of pairs that show a target with a mask, that dye it
+    dyed_once: float = 0.6         # share of those that dye it in one of the two crops only
     occluder: float = 0.25         # share of pairs with something before the target
     hidden_from: float = 0.75      # covered share from which the target counts as absent
     turned: float = 0.3            # share of pairs with strong rotation
@@ -224,19 +224,19 @@ class PairSampler:
     def _dyed(self, crops: list[np.ndarray], views: list[tuple[np.ndarray, np.ndarray]],
               items: tuple[Item, Item]) -> bool:
         """
-        Give the target other colours, in place: in both crops, or in one, which parts the two.
+        Give the target other colours, in place: in both crops, or in one of them only.
 
-        :returns: whether what the search crop shows is another one now: the same object in other
-            colours, as a car of the same make is. In both crops the colours tell nothing, else
-            the tracker would learn what dyes look like instead of comparing.
+        :returns: whether the two crops show different things now, as two cars of one make are.
+            What is dyed alike in both stays a positive, else the tracker would learn what dyes
+            look like instead of comparing.
         """
         rng = self.rng
         once = rng.random() < self.config.dyed_once
         which = [int(rng.integers(2))] if once else [0, 1]
+        shapes = {n: compose.silhouette(items[n], views[n][0], len(crops[n])) for n in which}
         for _ in range(TRIES if once else 1):
             dye = compose.Dye.drawn(rng)
-            new = {n: dye.on(crops[n], compose.silhouette(items[n], views[n][0], len(crops[n])))
-                   for n in which}
+            new = {n: dye.on(crops[n], shape) for n, shape in shapes.items()}
             if not once or new[which[0]][1] > dye.STRANGE:
                 for n, (crop, _) in new.items():
                     crops[n] = crop
@@ -267,7 +267,8 @@ class PairSampler:
                 item, warp = self._stranger(item, views[1]) if moved is None else (item, moved)
             search = self._crop(item.image, warp, config.search_size, mean_fill)
         box, other = views[1][1], False
-        if not absent and rng.random() < config.dyed and all(i.mask is not None for i in pair):
+        if not absent and config.dyed and rng.random() < config.dyed and \
+                all(item.mask is not None for item in pair):
             crops = [template, search]
             absent = other = self._dyed(crops, views, pair)
             template, search = crops

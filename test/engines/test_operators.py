@@ -15,6 +15,7 @@ from support.tiny_bundles import FAMILIES
 
 from lorat_ros.engines.plain_graph import plain
 from lorat_ros.engines.typed_graph import mixed
+from lorat_ros.models.catalog import find_bundle
 from lorat_ros.networks.export import export_stage
 from lorat_ros.networks.lorat import Lorat
 
@@ -49,18 +50,20 @@ def refused(model: onnx.ModelProto, version: str) -> set[str]:
 
 @pytest.fixture(scope='module')
 def plain_graphs(tiny_bundle, tmp_path_factory) -> dict[str, onnx.ModelProto]:
-    """Graphs as builders get them: '<family>.<role>'; LoRAT's other feed-forward layer too."""
+    """Graphs as builders get them: '<family>.<role>'; of LoRAT and Kestrel both kinds."""
     scratch = tmp_path_factory.mktemp('plain')
     found = {f'{family}.{role}': plain(path, scratch) for family in FAMILIES
              for role, path in tiny_bundle(family).graphs.items()}
+    found |= {f'kestrel-s.{role}': plain(path, scratch)
+              for role, path in find_bundle('kestrel-s').graphs.items()}
     export_stage(Lorat(replace(CONFIG, feed_forward='swiglu')), 'search', scratch)
     return {**found, 'lorat-g.search': plain(scratch / 'search.onnx', scratch)}
 
 
 @pytest.mark.parametrize('version', PARSERS)
 def test_graphs_in_float32_hold_nothing_that_a_parser_refuses(version, plain_graphs):
-    assert {'kestrel.search', 'lorat.template', 'litetrack.search', 'fartrack.first',
-            'fartrack.search', 'lorat-g.search'} <= set(plain_graphs)
+    assert {'kestrel.search', 'kestrel-s.search', 'lorat.template', 'litetrack.search',
+            'fartrack.first', 'fartrack.search', 'lorat-g.search'} <= set(plain_graphs)
     assert {name: refused(graph, version) for name, graph in plain_graphs.items()
             if refused(graph, version)} == {}
 

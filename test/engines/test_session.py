@@ -25,8 +25,8 @@ def inputs(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return template, rng.standard_normal((1, 3, 160, 160)).astype(np.float32)
 
 
-def answer(engine: str, seed: int, threads: int = 1) -> dict[str, np.ndarray]:
-    session = open_session(find_bundle(), engine, threads)
+def answer(engine: str, seed: int, threads: int = 1, model: str = '') -> dict[str, np.ndarray]:
+    session = open_session(find_bundle(model), engine, threads)
     assert (session.engine, session.precision) == (engine, 'fp32')
     assert session.device == 'cpu' or engine == 'torch'
     template, image = inputs(seed)
@@ -36,9 +36,9 @@ def answer(engine: str, seed: int, threads: int = 1) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize('engine', ['onnx', 'openvino'])
-@pytest.mark.parametrize('seed', range(3))
-def test_engines_agree_with_torch(engine, seed):
-    fast, exact = answer(engine, seed), answer('torch', seed)
+@pytest.mark.parametrize(('model', 'seed'), [('kestrel-e', 0), ('kestrel-e', 1), ('kestrel-s', 2)])
+def test_engines_agree_with_torch(engine, model, seed):
+    fast, exact = (answer(name, seed, model=model) for name in (engine, 'torch'))
     assert set(fast) == set(exact) == {'score', 'boxes', 'similarity', 'features'}
     assert fast['score'].shape == (1, 10, 10) and fast['boxes'].shape == (1, 4, 10, 10)
     for name in fast:

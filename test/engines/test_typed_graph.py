@@ -25,7 +25,8 @@ from lorat_ros.tools.target_arguments import target_of
 from lorat_ros.tracking.parity import Clip, crops_of
 
 FAMILIES = ('kestrel', 'lorat', 'litetrack', 'fartrack')
-NEAR = {'fp16': 0.006, 'bf16': 0.04, 'int8': 0.12, 'fp8': 0.25}      # of the largest output
+NEAR = {'fp16': 0.006, 'bf16': 0.04, 'int8': 0.08, 'fp8': 0.25}      # of the largest output
+KESTREL_INT8 = 0.12      # seen: 0.095, with everything quantised, the convolutions of its stem too
 
 
 @pytest.fixture(scope='module')
@@ -108,7 +109,9 @@ def test_on_real_crops_it_answers_nearly_as_float32(family, precision, bundles, 
                 for one, other in zip(exact.run(None, inputs), low.run(None, inputs)):
                     assert np.isfinite(other).all()
                     apart = np.abs(one.astype(np.float64) - other).max()
-                    assert apart <= NEAR[precision] * np.abs(one).max()
+                    near = KESTREL_INT8 if (family, precision) == ('kestrel', 'int8') else \
+                        NEAR[precision]
+                    assert apart <= near * np.abs(one).max()
                     compared += apart > 0
             assert compared or precision == 'bf16'      # something did change
 

@@ -143,14 +143,15 @@ def test_the_tracker_gets_less_room_unless_the_user_has_chosen(
 
 @needs_launch
 @pytest.mark.parametrize(('chosen', 'own'), [
-    ('', 'glibc.cpu.x86_non_temporal_threshold=524288'),
-    ('glibc.malloc.check=1', 'glibc.malloc.check=1:glibc.cpu.x86_non_temporal_threshold=524288'),
-    ('glibc.cpu.x86_non_temporal_threshold=99999', None)])
-def test_copies_of_images_go_past_the_caches_unless_the_user_has_chosen(
+    ('', 'glibc.cpu.x86_non_temporal_threshold=524288:glibc.malloc.arena_max=1'),
+    ('glibc.malloc.arena_max=4',
+     'glibc.malloc.arena_max=4:glibc.cpu.x86_non_temporal_threshold=524288'),
+    ('glibc.cpu.x86_non_temporal_threshold=99999:glibc.malloc.arena_max=4', None)])
+def test_the_c_library_is_set_for_images_unless_the_user_has_chosen(
         monkeypatch: pytest.MonkeyPatch, chosen: str, own: str | None) -> None:
     from launch import LaunchContext
     monkeypatch.setenv('GLIBC_TUNABLES', chosen)
-    found = launch_module().copies_of_the_tracker(LaunchContext())
+    found = launch_module().c_library_of_the_tracker(LaunchContext())
     assert found == ({} if own is None else {'GLIBC_TUNABLES': own})
 
 

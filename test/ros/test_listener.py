@@ -99,3 +99,18 @@ def test_a_context_that_ends_while_it_starts_is_no_failure(
     listener.close()
     assert not node.context.ok()
     assert failures == []
+
+
+def test_an_error_of_a_context_that_lives_is_not_hidden(
+        node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[Any] = []
+
+    def broken(*args: Any) -> Any:
+        raise rclpy_implementation.RCLError('no memory')
+
+    monkeypatch.setattr(rclpy_implementation, 'WaitSet', broken)
+    monkeypatch.setattr(threading, 'excepthook', failures.append)
+    listener = Listener(node, String, 'words', QoSProfile(depth=10), QoSOverridingOptions([]),
+                        PlainTaker(String), lambda *heard: None, failures.append)
+    listener.close()
+    assert [str(failure.exc_value) for failure in failures] == ['no memory']

@@ -71,7 +71,7 @@ def tiny_trainer(pool: object, output: Path, **more: object) -> object:
     torch.manual_seed(0)
     method = KestrelMethod(KestrelSettings(
         KestrelConfig(**SIZES, width=48, depth=1, heads=3, head_width=16),
-        PairConfig(**SIZES, degraded=0.0, look_alike=0.0, occluder=0.0)), Given())
+        PairConfig(**SIZES, degraded=0.0, look_alike=0.0, occluder=0.0, dyed=0.0)), Given())
     aside = {name: more.pop(name) for name in ('held_out', 'stop', 'loaders') if name in more}
     config = TrainConfig(**{'steps': 6, 'decay_steps': 2, 'warmup_steps': 2, 'batch': 4,
                             'precision': 'fp32', 'save_every': 3, **more})

@@ -78,6 +78,7 @@ def test_a_network_answers_alike_to_crops_of_either(on_device: Session) -> None:
         tracker.init(image(), (100.0, 70.0, 40.0, 30.0))
     for _ in range(3):
         plain, there = (tracker.update(image()) for tracker in trackers)
+        # Crops within a grey level of each other; seen: 0.11 pixels, of a box of some 70.
         assert there.box == pytest.approx(plain.box, abs=0.2)
         # The network's own score; the reported one weighs evidence, and is steeper.
         peaks = [1 / (1 + math.exp(-tracker._family.pieces.peak)) for tracker in trackers]

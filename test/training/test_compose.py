@@ -30,24 +30,25 @@ def test_only_what_the_mask_covers_is_dyed(seed: int) -> None:
 
 
 @given(st.integers(0, 10_000))
-def test_the_way_is_the_one_that_is_seen(seed: int) -> None:
+def test_the_distance_is_that_of_the_result(seed: int) -> None:
     crop, mask = scene()
-    dyed, way = Dye.drawn(np.random.default_rng(seed)).on(crop, mask)
+    dyed, distance = Dye.drawn(np.random.default_rng(seed)).on(crop, mask)
     before, after = (cv2.cvtColor(i, cv2.COLOR_BGR2LAB)[mask > 0].astype(float)[:, 1:]
                      for i in (crop, dyed))
-    np.testing.assert_allclose(way, np.hypot(*(after - before).T).mean(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(distance, np.hypot(*(after - before).T).mean(), rtol=1e-4,
+                               atol=1e-4)
 
 
 def test_most_dyes_make_an_orange_thing_another() -> None:
     crop, mask = scene()
-    ways = [Dye.drawn(np.random.default_rng(n)).on(crop, mask)[1] for n in range(100)]
-    assert np.mean(np.array(ways) > Dye.STRANGE) > 0.9
+    distances = [Dye.drawn(np.random.default_rng(n)).on(crop, mask)[1] for n in range(100)]
+    assert np.mean(np.array(distances) > Dye.STRANGE) > 0.9
 
 
 def test_a_dye_that_changes_nothing_is_seen_as_none() -> None:
     crop, mask = scene()
-    dyed, way = Dye(np.eye(3, 4)).on(crop, mask)
-    assert way < 1 and np.abs(dyed.astype(int) - crop).max() <= 4
+    dyed, distance = Dye(np.eye(3, 4)).on(crop, mask)
+    assert distance < 1 and np.abs(dyed.astype(int) - crop).max() <= 4
 
 
 def test_the_shading_is_kept() -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from support.pools import write_pool
 
-from lorat_ros.training import compose
+from lorat_ros.training import augment, compose
 from lorat_ros.training.pairs import PairConfig, PairSampler
 from lorat_ros.training.pictures import draw_samples
 from lorat_ros.training.pool import Item, outline_of_box, Pool, read_pool
 
 ONE_KIND = {'clip': 0.0, 'still': 0.0, 'paste': 0.0, 'texture': 0.0}
-CLEAN = PairConfig(degraded=0.0, look_alike=0.0, absent=0.0, occluder=0.0)
+CLEAN = PairConfig(degraded=0.0, look_alike=0.0, absent=0.0, occluder=0.0, dyed=0.0)
 
 
 @pytest.fixture(scope='module')
@@ -120,18 +120,27 @@ def test_absent_targets_are_marked(pool):
 MASKED = replace(CLEAN, **{**ONE_KIND, 'paste': 1.0}, dyed=1.0, turned=0.0)
 
 
-def test_a_target_dyed_in_one_crop_only_is_another_one(pool):
-    sampler = PairSampler(pool, replace(MASKED, dyed_once=1.0))
-    batch = sampler.batch((0, n) for n in range(20))
-    assert 1 - batch['present'].mean() > 0.8     # a few come out too alike to be another
-    ways = []
+def distances(batch: dict[str, np.ndarray]) -> list[float]:
+    """How far the colours of the target in the search crop are from those in the template."""
+    found = []
     for search, template, box in zip(batch['search'], batch['template'], batch['box'] * 160):
         middle, reach = (box[:2] + box[2:]) / 2, 0.2 * (box[2:] - box[:2])
         (x1, y1), (x2, y2) = (middle - reach).astype(int), (middle + reach).astype(int) + 1
-        seen, known = (cv2.cvtColor(i, cv2.COLOR_BGR2LAB).reshape(-1, 3).mean(0)[1:]
-                       for i in (search[y1:y2, x1:x2], template[33:47, 33:47]))
-        ways.append(np.hypot(*(seen - known)))
-    assert np.median(ways) > compose.Dye.STRANGE
+        seen, known = (cv2.cvtColor(crop, cv2.COLOR_BGR2LAB).reshape(-1, 3).mean(0)[1:]
+                       for crop in (search[y1:y2, x1:x2], template[33:47, 33:47]))
+        found.append(float(np.hypot(*(seen - known))))
+    return found
+
+
+def test_a_target_dyed_in_one_crop_only_is_another_one(pool, monkeypatch):
+    sampler = PairSampler(pool, replace(MASKED, dyed_once=1.0))
+    batch = sampler.batch((0, n) for n in range(20))
+    assert 1 - batch['present'].mean() > 0.8     # a few come out too alike to be another
+    assert np.median(distances(batch)) > compose.Dye.STRANGE
+    # Without colours the two would be the same: such a pair is never made grey.
+    other = [n for n in range(20) if not batch['present'][n]]
+    monkeypatch.setattr(augment, 'grey', None)
+    sampler.batch((0, n) for n in other)
 
 
 def test_a_target_dyed_in_both_crops_is_still_the_target(pool):
@@ -141,6 +150,7 @@ def test_a_target_dyed_in_both_crops_is_still_the_target(pool):
     assert dyed['present'].all()
     changed = [(a != b).any() for a, b in zip(dyed['template'], first['template'])]
     assert np.mean(changed) > 0.9
+    assert np.median(distances(dyed)) < compose.Dye.STRANGE / 2
     np.testing.assert_array_equal(dyed['box'], first['box'])
 
 

@@ -95,7 +95,8 @@ class KestrelMethod:
 
     def probes(self, pool: Pool) -> PairSampler:
         """Pairs whose target is there."""
-        return PairSampler(pool, replace(self.settings.pairs, texture=0.0, absent=0.0))
+        return PairSampler(pool, replace(self.settings.pairs, texture=0.0, absent=0.0,
+                                         dyed=0.0))
 
     def counts(self, batch: Arrays) -> dict[str, float]:
         """Samples, and of them those whose target is there."""
