@@ -27,7 +27,7 @@ WRONG = 0.1             # a published box with less overlap is of something else
 RIGHT = 0.5             # one with more is of the target
 REPORT_IN = round(0.5 * FPS)      # frames
 RETURN_IN = round(2.0 * FPS)
-REPEATS = 4             # how often a sequence is played, each time with events at other moments
+REPEATS = 8             # so often a sequence is played: events go once through their period
 NORMAL_95 = 1.96        # standard deviations: so far to either side lie 95 % of what is normal
 
 
