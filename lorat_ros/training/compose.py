@@ -3,6 +3,7 @@
 """Composed crops: backdrops, pasted objects, look-alikes of the target, occluders, dyes."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 
 from lorat_ros.training import augment
 from lorat_ros.training.pool import Item
+from lorat_ros.training.store import TRIES
 
 
 def warp_pixels(image: np.ndarray, warp: np.ndarray, size: int, border: int = cv2.BORDER_REPLICATE,
@@ -117,6 +119,28 @@ class Dye:
         moved = (cv2.cvtColor(dyed, cv2.COLOR_BGR2LAB).astype(np.float32) - lab)[..., 1:]
         share = alpha / max(float(alpha.sum()), 1.0)
         return dyed, float((np.hypot(moved[..., 0], moved[..., 1]) * share).sum())
+
+
+def dye(crops: list[np.ndarray], shapes: Sequence[np.ndarray], rng: np.random.Generator,
+        once: bool) -> bool:
+    """
+    Give a target other colours in one of two crops, or in both; the list is changed.
+
+    :param shapes: masks of the target in them, as ``silhouette`` makes them.
+    :param once: in one of them only, so strongly that it is another thing, if any dye can do that.
+    :returns: whether the two crops show different things now, as two cars of one make are. What is
+        dyed alike in both stays a positive, else the tracker would learn what dyes look like
+        instead of comparing.
+    """
+    which = [int(rng.integers(2))] if once else [0, 1]
+    for _ in range(TRIES if once else 1):
+        drawn = Dye.drawn(rng)
+        new = {n: drawn.on(crops[n], shapes[n]) for n in which}
+        if not once or new[which[0]][1] > Dye.STRANGE:
+            for n, (crop, _) in new.items():
+                crops[n] = crop
+            return once
+    return False
 
 
 def paste_elsewhere(crop: np.ndarray, item: Item, box: np.ndarray, rng: np.random.Generator

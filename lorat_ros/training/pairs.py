@@ -221,28 +221,6 @@ class PairSampler:
             crops.append(crop)
         return crops
 
-    def _dyed(self, crops: list[np.ndarray], views: list[tuple[np.ndarray, np.ndarray]],
-              items: tuple[Item, Item]) -> bool:
-        """
-        Give the target other colours, in place: in both crops, or in one of them only.
-
-        :returns: whether the two crops show different things now, as two cars of one make are.
-            What is dyed alike in both stays a positive, else the tracker would learn what dyes
-            look like instead of comparing.
-        """
-        rng = self.rng
-        once = rng.random() < self.config.dyed_once
-        which = [int(rng.integers(2))] if once else [0, 1]
-        shapes = {n: compose.silhouette(items[n], views[n][0], len(crops[n])) for n in which}
-        for _ in range(TRIES if once else 1):
-            dye = compose.Dye.drawn(rng)
-            new = {n: dye.on(crops[n], shape) for n, shape in shapes.items()}
-            if not once or new[which[0]][1] > dye.STRANGE:
-                for n, (crop, _) in new.items():
-                    crops[n] = crop
-                return once
-        return False
-
     def draw(self, *key: int) -> Pair:
         """Draw the pair of a key, for example (seed, step, number in the batch)."""
         self.rng = np.random.default_rng(key)
@@ -270,7 +248,9 @@ class PairSampler:
         if not absent and config.dyed and rng.random() < config.dyed and \
                 all(item.mask is not None for item in pair):
             crops = [template, search]
-            absent = other = self._dyed(crops, views, pair)
+            shapes = [compose.silhouette(item, view[0], len(crop))
+                      for item, view, crop in zip(pair, views, crops)]
+            absent = other = compose.dye(crops, shapes, rng, rng.random() < config.dyed_once)
             template, search = crops
         if not absent and rng.random() < config.look_alike:
             for _ in range(int(rng.integers(1, 3))):

@@ -105,7 +105,7 @@ def test_the_command_lives_through_drawn_sequences(tmp_path: Path,
     assert 'frames with a wrong box published as tracking' in capsys.readouterr().out
     [report] = json.loads(out.read_text())
     assert (report['reacquire'], report['repeats']) == ('auto', 8)
-    assert report['all']['frames'] == 4 * (HIDE_AT + HIDDEN_FOR // 2 - 1)
+    assert report['all']['frames'] == 8 * (HIDE_AT + HIDDEN_FOR // 2 - 1)
     assert set(report['sequences']) == {'disc'}
     assert cli.main([*arguments, '--repeats', '1']) == 0
     assert json.loads(out.read_text())[0]['all']['frames'] == HIDE_AT + HIDDEN_FOR // 2 - 1
