@@ -144,6 +144,12 @@ def text_of(verdicts: Sequence[Verdict], sequences: int, threads: int,
                       'score says nothing', table(lines)])
 
 
+def _is_close_to(verdict: Verdict, other: Verdict) -> bool:
+    """Whether the other's mark is where the label of this one would begin."""
+    return (1 < other.mean.cpu_ms / max(verdict.mean.cpu_ms, 1e-9) < 1.6
+            and abs(other.mean.AUC - verdict.mean.AUC) < 8)
+
+
 def write_plot(path: Path, verdicts: Sequence[Verdict], sequences: int) -> None:
     """
     Draw success AUC against CPU milliseconds a frame: up and to the left is better.
@@ -156,11 +162,12 @@ def write_plot(path: Path, verdicts: Sequence[Verdict], sequences: int) -> None:
     axes = figure.subplots()
     for verdict in verdicts:
         ours = 'opencv' not in verdict.entry.about
+        aside = -8 if ours and any(_is_close_to(verdict, other) for other in verdicts) else 8
         axes.scatter(verdict.mean.cpu_ms, verdict.mean.AUC, s=60, zorder=3,
                      color=OURS if ours else THEIRS, marker='D' if ours else 'o')
         axes.annotate(verdict.entry.label, (verdict.mean.cpu_ms, verdict.mean.AUC),
-                      xytext=(8, 5 if ours else -12), textcoords='offset points',
-                      weight='bold' if ours else None)
+                      xytext=(aside, 5 if ours else -12), textcoords='offset points',
+                      ha='left' if aside > 0 else 'right', weight='bold' if ours else None)
     axes.set(xscale='log', xlabel='CPU ms a frame (median), one run, taking turns',
              ylabel=f'success AUC, mean over {sequences} sequences, %', ylim=(0, 100))
     axes.margins(x=0.3)
