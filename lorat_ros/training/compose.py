@@ -132,14 +132,16 @@ def dye(crops: list[np.ndarray], shapes: Sequence[np.ndarray], rng: np.random.Ge
         dyed alike in both stays a positive, else the tracker would learn what dyes look like
         instead of comparing.
     """
-    which = [int(rng.integers(2))] if once else [0, 1]
-    for _ in range(TRIES if once else 1):
+    if not once:
         drawn = Dye.drawn(rng)
-        new = {n: drawn.on(crops[n], shapes[n]) for n in which}
-        if not once or new[which[0]][1] > Dye.STRANGE:
-            for n, (crop, _) in new.items():
-                crops[n] = crop
-            return once
+        crops[:] = [drawn.on(crop, shape)[0] for crop, shape in zip(crops, shapes)]
+        return False
+    which = int(rng.integers(2))
+    for _ in range(TRIES):
+        dyed, distance = Dye.drawn(rng).on(crops[which], shapes[which])
+        if distance > Dye.STRANGE:
+            crops[which] = dyed
+            return True
     return False
 
 
