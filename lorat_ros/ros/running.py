@@ -6,6 +6,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Optional, Protocol
 
 import rclpy
@@ -55,18 +56,29 @@ def run_to_end(make_node: Callable[[], FiniteNode], name: str,
     :returns: what ``run`` returns; 0 if it is interrupted (SIGINT, SIGTERM); 2, after one line
         on stderr, if it cannot start (see :data:`CANNOT_START`).
     """
+    interrupted = []
+
+    def interrupt(number: int, frame: Optional[FrameType]) -> None:
+        interrupted.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
     node = None
     try:
         rclpy.init(args=args)
         node = make_node()
         return node.run()
-    except CANNOT_START as error:
-        if node is not None and not rclpy.ok():  # interrupted in the midst of a call
-            return 0
-        print(f'{name}: {_one_line(error)}', file=sys.stderr)
-        return 2
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
+    except Exception as error:
+        # In the midst of a call rclpy makes an error of its own of a KeyboardInterrupt, or finds
+        # its context gone.
+        if interrupted or (node is not None and not rclpy.ok()):
+            return 0
+        if not isinstance(error, CANNOT_START):
+            raise
+        print(f'{name}: {_one_line(error)}', file=sys.stderr)
+        return 2
     finally:
         # A second Ctrl-C shall not become a traceback while the first one is obeyed.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
