@@ -13,7 +13,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage
 
 from lorat_ros.boxes import Box, BoxError, check_box
-from lorat_ros.ros.health import Health
+from lorat_ros.ros.health import AGE, BESIDE, Health
 from lorat_ros.ros.images import ImageError, to_bgr
 from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.input import ImageMessage
@@ -148,13 +148,14 @@ class Pipeline:
             tracked = time.perf_counter()
             self._publish(header, step)
         done = time.perf_counter()
-        age = (self._now() - stamp) / 1e6
+        age, network = (self._now() - stamp) / 1e6, step.timings.get('network')
         kind = f'{image.shape[1]}x{image.shape[0]} {_encoding_of(frame.message)}'
         self._health.count_processed(
             {'convert': 1e3 * (converted - started), **step.timings,
              'publish': 1e3 * (done - tracked), 'frame': 1e3 * (done - started),
              'waited': 1e3 * (started - frame.received),
-             **({'age': age} if age >= 0 and stamp else {})}, kind)
+             **({AGE: age} if age >= 0 and stamp else {}),
+             **({BESIDE: age - network} if network and age >= network and stamp else {})}, kind)
         self._show(image, header, step)
         self._sweeper.saw(kind)
 

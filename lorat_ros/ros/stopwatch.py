@@ -188,8 +188,8 @@ class Stopwatch(Node):
             if not status.name.endswith(self._suffix):
                 continue
             for item in status.values:
-                stage, found, _ = item.key.partition(' p50/p95')
-                if found and item.value != 'none yet':
+                stage, found, _ = item.key.removesuffix(' [ms]').partition(' p50/p95')
+                if (found or stage.endswith(' mean')) and item.value != 'none yet':
                     self._stages[stage] = [float(text) for text in item.value.split(' / ')]
 
 

@@ -21,7 +21,8 @@ def test_before_the_first_frame() -> None:
     assert values(report) == {
         'topic': '/t', 'picture': 'none yet', 'fps': '0.0', 'received': '0', 'processed': '0',
         'dropped': '0', 'failed': '0', 'missed': '0', 'age p50/p95 [ms]': 'none yet',
-            'last error': 'none'}
+        'age beside network p50/p95 [ms]': 'none yet',
+        'last error': 'none'}
 
 
 def test_what_nobody_can_count_is_not_zero() -> None:
@@ -47,6 +48,15 @@ def test_frames_are_counted_and_timed() -> None:
     assert engine.level == DiagnosticStatus.OK
     assert (engine.message, engine.hardware_id) == ('ready', 'm')
     assert values(engine) == {'model': 'm', 'network p50/p95 [ms]': '49.50 / 94.05'}
+
+
+def test_the_networks_processor_time_has_a_mean() -> None:
+    health = Health()
+    assert health.mean('network_cpu') is None
+    for value in (1.0, 1.0, 4.0):
+        health.count_processed({'network_cpu': value}, '')
+    assert values(health.engine_report('e', {}, ''))['network_cpu mean [ms]'] == '2.000'
+    assert 'network_cpu mean [ms]' not in values(health.engine_report('e', {}, 'no model'))
 
 
 def test_only_the_last_frames_count_for_times() -> None:

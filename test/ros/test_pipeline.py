@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from lorat_ros.boxes import iou_xywh
-from lorat_ros.ros.health import Health
 from lorat_ros.ros.images import ImageError, image_message
+from lorat_ros.ros.health import BESIDE, Health
 from lorat_ros.ros.init_request import PATIENCE, InitRequest
 from lorat_ros.ros.malloc import Sweeper
 from lorat_ros.ros.pipeline import FORGOTTEN, NO_INIT, Frame, Pipeline, Said
@@ -80,6 +80,16 @@ def test_times_are_kept_by_stage_and_the_age_where_the_stamp_tells_it(line: Line
     line.process(10**10 + 10**9)  # a clock that jumped back: no age
     assert line.health.stages(['age']) == {'age p50/p95 [ms]': '5.00 / 5.00'}
     assert (line.health.processed, line.health.picture) == (4, '320x240 bgr8')
+
+
+def test_of_the_age_that_is_told_apart_which_is_not_the_networks(line: Line) -> None:
+    line.pipeline.request_init(InitRequest(TARGET))
+    line.process()
+    step = line.process(10**10 - 10**9)
+    own = 1000.0 - step.timings['network']
+    assert line.health.stages([BESIDE]) == {f'{BESIDE} p50/p95 [ms]': f'{own:.2f} / {own:.2f}'}
+    line.process(10**10 - 1)    # younger than the network's time: two clocks, and no difference
+    assert line.health.stages([BESIDE]) == {f'{BESIDE} p50/p95 [ms]': f'{own:.2f} / {own:.2f}'}
 
 
 def test_memory_of_images_of_another_kind_is_given_back_after_a_while(

@@ -40,7 +40,8 @@ def test_a_short_run_of_the_real_graph(cache, monkeypatch, tmp_path, capsys):
         assert 0 < case[phase]['answered'] <= case[phase]['shown'] + 1
         stages = case[phase]['stages']
         assert stages['frame'][0] >= stages['network'][0] > 0
-        assert stages['network_cpu'][0] > 0 and stages['camera'][0] > 0
+        assert stages['network_cpu mean'][0] > 0 and stages['camera'][0] > 0
+        assert stages['age'][1] >= stages['age beside network'][1] > 0
         held = case[phase]['memory_mb']
         assert 20 < held['private'] < held['resident'] < 2000
         assert stages['age'][0] >= stages['frame'][0]
