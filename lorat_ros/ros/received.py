@@ -9,12 +9,12 @@ than half of what receiving an image costs. What is made here has the message's 
 from __future__ import annotations
 
 import ctypes
+import functools
 import struct
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, NamedTuple, Union
 
-import numpy as np
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -68,17 +68,18 @@ Received = Union[ReceivedImage, ReceivedCompressed]
 AnyHeader = Union[Header, ReceivedHeader]
 
 
-class _Pixels:
-    """What NumPy needs to know of a sequence of bytes; arrays of it keep its message."""
-
-    def __init__(self, held: Held, address: int, size: int) -> None:
-        self._held = held
-        self.__array_interface__ = {'version': 3, 'typestr': '|u1', 'shape': (size,),
-                                    'data': (address, True)}     # not to be written to
+@functools.cache
+def _place_of(bits: int) -> Any:
+    """A type of 2 ** bits bytes in memory: few types, for sizes that change with each JPEG."""
+    return type('_Place', (ctypes.c_ubyte * (1 << bits),), {})
 
 
 def _pixels(held: Held, address: int, size: int) -> memoryview:
-    return np.asarray(_Pixels(held, address, size)).data if size else memoryview(b'')
+    if not size:
+        return memoryview(b'')
+    place = _place_of(size.bit_length()).from_address(address)
+    place.held = held       # whoever looks at the bytes keeps the place, and so the message
+    return memoryview(place)[:size].toreadonly()
 
 
 def _text(address: int, size: int) -> str:

@@ -61,6 +61,8 @@ class PlaceTaker:
             raise LayoutError(str(error)) from error
         self._rcl_take.argtypes = (ctypes.c_void_p,) * 4
         self._info = ctypes.create_string_buffer(INFO_BYTES)
+        self._subscription: Any = None
+        self._pointer = 0
 
     def take(self, subscription: Any) -> Optional[tuple[Any, Mapping[str, Any]]]:
         """
@@ -68,8 +70,10 @@ class PlaceTaker:
 
         :raises ImageError: the middleware cannot make sense of it.
         """
+        if subscription is not self._subscription:
+            self._subscription, self._pointer = subscription, subscription.pointer
         held = Held(self._layout)
-        status = self._rcl_take(subscription.pointer, held.address, self._info, None)
+        status = self._rcl_take(self._pointer, held.address, self._info, None)
         if status == NOTHING_THERE:
             return None
         if status != TAKEN:

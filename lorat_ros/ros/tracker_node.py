@@ -40,8 +40,7 @@ from lorat_ros.target.status import TargetState, TargetStatus, thresholds_compla
 from lorat_ros.target.target import Target, TargetStep
 from lorat_ros.tracking.tracker import Tracker
 
-WATCH_PERIOD = 0.5  # seconds between looks at what the image publisher offers
-REPORT_PERIOD = 1.0  # seconds between diagnostics
+WATCH_PERIOD, REPORT_EVERY = 0.5, 2  # seconds from look to look; looks from report to report
 
 
 class TrackerNode(LifecycleNode):
@@ -57,7 +56,7 @@ class TrackerNode(LifecycleNode):
         self._pipeline: Optional[Pipeline] = None
         self._made = ExitStack()  # closes what configuring has made
         self._eyes: Optional[Eyes] = None
-        self._health = Health()
+        self._health, self._looks = Health(), 0
         self._lifecycle, self._fault, self._refusal = 'unconfigured', '', NO_INIT
         self._builds = EngineBuilds(self, self._settings, self._report)
         self._status = StatusPublisher(self)
@@ -71,8 +70,7 @@ class TrackerNode(LifecycleNode):
         self.create_service(SetBool, '~/enable', self._on_enable, callback_group=served)
         # Steady: simulated time may stand still or jump back, health must not.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(WATCH_PERIOD, self._watch_input, served, steady)
-        self.create_timer(REPORT_PERIOD, self._report_health, served, steady)
+        self.create_timer(WATCH_PERIOD, self._watch, served, steady)
         self._report()
 
     def autostart(self) -> None:
@@ -97,8 +95,7 @@ class TrackerNode(LifecycleNode):
             self._configure()
         except Exception as error:
             self._release()
-            return self._fail('configure', error,
-                              'set the parameter and configure again, or restart the node')
+            return self._fail('configure', error, 'set the parameter, configure again or restart')
         self._arrive('inactive')
         return super().on_configure(state)
 
@@ -128,22 +125,17 @@ class TrackerNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give the model and the topics back. Always SUCCESS."""
-        self._release()
-        self._arrive('unconfigured')
+        self._end('unconfigured')
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back. Always SUCCESS."""
-        self._close_eyes()
-        self._release()
-        self._arrive('finalized')
+        self._end('finalized')
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin again as unconfigured. Always SUCCESS."""
-        self._close_eyes()
-        self._release()
-        self._arrive('unconfigured')
+        self._end('unconfigured')
         return super().on_error(state)
 
     def close(self) -> None:
@@ -176,6 +168,11 @@ class TrackerNode(LifecycleNode):
     def _release(self) -> None:
         self._made.close()
         self._tracker = self._pipeline = None
+
+    def _end(self, lifecycle: str) -> None:
+        self._close_eyes()
+        self._release()
+        self._arrive(lifecycle)
 
     def _close_eyes(self) -> None:
         if self._eyes is not None:
@@ -248,12 +245,15 @@ class TrackerNode(LifecycleNode):
 
     # -- what the node says of itself ---------------------------------------------------------
 
-    def _watch_input(self) -> None:
+    def _watch(self) -> None:
         if self._builds.holds_start and not self._builds.poll():
             self._start()
         if self._eyes is not None:
             self._eyes.follow_publisher()
             self._report(only_news=True)  # silence is news too
+        self._looks += 1
+        if self._looks % REPORT_EVERY == 0:  # no timer of its own: waking up costs the most of it
+            self._report_health()
 
     def _report_health(self) -> None:
         name = self.get_fully_qualified_name().lstrip('/')

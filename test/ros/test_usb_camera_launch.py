@@ -19,6 +19,7 @@ LAUNCH_FILE = Path(__file__).resolve().parents[2] / 'launch' / 'usb_camera.launc
 DRIVER = """#!{python}
 import os, signal, sys
 print('profile', os.environ.get('FASTDDS_DEFAULT_PROFILES_FILE'))
+print('C library', os.environ.get('GLIBC_TUNABLES'))
 print('arguments', *sys.argv[1:])
 for before, argument in zip(sys.argv, sys.argv[1:]):
     if before == '--params-file':
@@ -75,6 +76,7 @@ def test_camera_and_tracker_meet(node_process, tmp_path: Path) -> None:
     assert 'pixel_format: mjpeg2rgb' in launch.output and 'framerate: 29.97' in launch.output
     assert '__ns:=/front/camera' in launch.output
     assert 'fastdds.xml' in launch.output  # the sender's setting is the one that counts
+    assert 'C library glibc.malloc.hugetlb=1' in launch.output
     client = Client('/front/lorat_tracker', '/front/camera/image_raw')
     client.wait_for_matches()
     client.wait_until(lambda: client.node.count_subscribers(
