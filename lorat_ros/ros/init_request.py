@@ -43,12 +43,13 @@ class InitRequest:
                 f'{_seconds(self.stamp)} of the box, the newest has {_seconds(newest)}: give '
                 'the stamp of an image, or 0 for the next one')
 
-    def how_late(self, frame_stamp: int, oldest: Optional[int]) -> str:
+    def how_late(self, frame_stamp: int, oldest: Optional[int], had_older: bool) -> str:
         """
         Say by how much the frame it is used on is newer than the one the operator saw, if it is.
 
         :param frame_stamp: of that frame: the first one that is kept and not older than the box.
         :param oldest: stamp of the oldest frame that is kept; None if none is.
+        :param had_older: whether there have been older ones, which are gone.
         :raises BoxError: it is so much newer that something else may be there now.
         """
         lag = (frame_stamp - self.stamp) / 1e9 if self.stamp else 0.0
@@ -56,12 +57,13 @@ class InitRequest:
             return ''
         if oldest is not None and oldest < frame_stamp:  # the frame itself is not gone: none was
             return f', on a frame {lag:.3f} s newer than its stamp'
-        cure = 'raise frame_buffer_seconds or frame_buffer_megabytes to keep older ones'
+        cure = 'raise frame_buffer_seconds or frame_buffer_megabytes to keep older ones' \
+            if had_older else 'no older one has come since images began'
         if lag > LATEST:
             raise BoxError(
                 f'{OLDEST_KEPT} is {lag:.3f} s newer than the stamp {_seconds(self.stamp)} of the '
-                f'box, expected at most {LATEST} s: {cure}, or give the stamp of a newer image, '
-                'or 0 for the next one')
+                f'box, expected at most {LATEST} s: {cure}{", or" if had_older else ";"} give the '
+                'stamp of a newer image, or 0 for the next one')
         return f', on {OLDEST_KEPT}, {lag:.3f} s newer than its stamp: {cure}'
 
     def __str__(self) -> str:

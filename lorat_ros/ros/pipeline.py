@@ -184,7 +184,7 @@ class Pipeline:
         past = self._frames.between(request.stamp, stamp) if request.stamp else []
         shown = past[0][0] if past else stamp
         try:
-            how_late = request.how_late(shown, self._frames.oldest)
+            how_late = request.how_late(shown, self._frames.oldest, self._frames.had_older)
             seen = to_bgr(past[0][1].message) if past else image
             step = self._target.start(seen, request.box, request.target_id)
         except (BoxError, ImageError) as error:  # whatever is wrong with the new, the old goes on

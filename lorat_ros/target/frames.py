@@ -40,6 +40,8 @@ class FrameBuffer(Generic[Item]):
         self._stamps: list[int] = []
         self._kept: list[tuple[int, Item]] = []     # bytes and frame
         self._bytes = 0
+        #: Whether frames have come, since the buffer began, that are older than all it keeps.
+        self.had_older = False
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -64,6 +66,7 @@ class FrameBuffer(Generic[Item]):
         :param size: bytes.
         """
         if stamp <= 0 or not self._span:
+            self.had_older |= not self._span
             return
         with self._lock:
             if self._stamps and stamp < self._stamps[-1]:
@@ -84,6 +87,7 @@ class FrameBuffer(Generic[Item]):
         return 1 + gaps.index(min(gaps))
 
     def _forget(self, place: int) -> None:
+        self.had_older |= place == 0
         size, _ = self._kept.pop(place)
         del self._stamps[place]
         self._bytes -= size
@@ -102,7 +106,7 @@ class FrameBuffer(Generic[Item]):
     def _clear(self) -> None:
         self._stamps.clear()
         self._kept.clear()
-        self._bytes = 0
+        self._bytes, self.had_older = 0, False
 
 
 class Elapsed:

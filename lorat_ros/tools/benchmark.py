@@ -71,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--size', action='append', metavar='WxH', help='with --node or --scaling: '
                         'of the images; may be repeated (default: 640x480, 1280x720, 1920x1080, '
                         '3840x2160)')
+    parser.add_argument('--transport', action='append', choices=('raw', 'compressed'),
+                        help='with --node or --scaling: of the images; may be repeated '
+                        '(default: both)')
+    parser.add_argument('--repeat', type=count, default=1, metavar='N', help='with --node or '
+                        '--scaling: how often each size is measured, in turns; what is printed '
+                        'are medians (default: %(default)s)')
     parser.add_argument('--rate', type=duration, default=30.0, metavar='FPS',
                         help='with --node or --scaling: images per second (default: '
                         '%(default)g)')

@@ -6,10 +6,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,9 +42,9 @@ class Case(NamedTuple):
         return f'{self.width}x{self.height} {self.transport}'
 
 
-def cases_of(sizes: Sequence[str]) -> list[Case]:
+def cases_of(sizes: Sequence[str], transports: Sequence[str] = TRANSPORTS) -> list[Case]:
     """
-    All sizes, raw and compressed.
+    All sizes, in each transport.
 
     :raises ValueError: a size that is none.
     """
@@ -53,7 +54,7 @@ def cases_of(sizes: Sequence[str]) -> list[Case]:
         if len(numbers) != 2 or not all(n.isdecimal() and int(n) >= 64 for n in numbers):
             raise ValueError(f'--size {size}: expected WIDTHxHEIGHT in pixels, 64 at least, such '
                              'as 1280x720')
-        cases += [Case(int(numbers[0]), int(numbers[1]), transport) for transport in TRANSPORTS]
+        cases += [Case(int(numbers[0]), int(numbers[1]), transport) for transport in transports]
     return cases
 
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if not ros_is_there():
             raise ValueError('ROS 2 is not there: source it, or run .venv/bin/lorat (make env)')
-        cases = cases_of(args.size or SIZES)
+        cases = cases_of(args.size or SIZES, args.transport or TRANSPORTS)
         report = measure(cases, args)
     except (ValueError, OSError, GraphError) as error:
         print(f'lorat benchmark: {error}', file=sys.stderr)
@@ -74,25 +75,36 @@ def run(args: argparse.Namespace) -> int:
 
 
 def measure(cases: Sequence[Case], args: argparse.Namespace) -> dict[str, Any]:
-    """Measure all cases, one graph after the other."""
+    """Measure all cases, one graph after the other, and that as often as it is wanted."""
     parameters: dict[str, Any] = {'threads': args.threads}
     parameters |= {'model': args.model[0]} if args.model else {}
     parameters |= {'engine': args.engine[0].partition(':')[0]} if args.engine else {}
     scene = cached_scene()
     first = images_in(scene.images)[0]
     height, width = read_image(first).shape[:2]
-    results = []
-    for case in tqdm(cases, desc='graphs', unit='graph'):
+    machine = describe_machine()
+    runs: list[list[dict[str, Any]]] = [[] for _ in cases]
+    # In turns: what disturbs the machine for a while shall not have all of one case.
+    for case, found in tqdm([*zip(cases, runs)] * args.repeat, desc='graphs', unit='graph'):
         share = case.width / width, case.height / height
         x, y, w, h = scene.boxes[0].tolist()
         box = [x * share[0], y * share[1], w * share[0], h * share[1]]
         with tempfile.TemporaryDirectory() as folder:
-            results.append({'case': str(case), 'width': case.width, 'height': case.height,
-                            'transport': case.transport,
-                            **_one(case, box, first, parameters, args.rate,
-                                   Path(folder))})
-    return {'machine': describe_machine(), 'rate': args.rate, 'parameters': parameters,
-            'cases': results}
+            found.append(_one(case, box, first, parameters, args.rate, Path(folder)))
+    return {'machine': machine, 'rate': args.rate, 'parameters': parameters,
+            'cases': [{'case': str(case), **case._asdict(), **median_of(found), 'runs': found}
+                      for case, found in zip(cases, runs)]}
+
+
+def median_of(found: Sequence[Any]) -> Any:
+    """The median of numbers, and of all numbers in lists or dictionaries that are alike."""
+    first = found[0]
+    if isinstance(first, dict):
+        return {key: median_of([one[key] for one in found]) for key in first
+                if all(key in one for one in found)}
+    if isinstance(first, list):
+        return [median_of(parts) for parts in zip(*found)]
+    return first if isinstance(first, str) else statistics.median(found)
 
 
 def _one(case: Case, box: list[float], scene: Path, parameters: dict[str, Any], rate: float,
@@ -134,7 +146,7 @@ def beside_network(result: dict[str, Any]) -> float:
     """
     Milliseconds of processor time that the node takes for a frame, but for its network.
 
-    :param result: of one case; with one thread, else more than one thread's share is not known.
+    :param result: of one run; with one thread, else more than one thread's share is not known.
     """
     alone = result['alone']
     # Means on both sides: what a median leaves out of the network would be counted as the node's.
@@ -144,7 +156,8 @@ def beside_network(result: dict[str, Any]) -> float:
 def text_of(report: dict[str, Any]) -> str:
     """Two tables in Markdown: by stage, and by process."""
     lines = [about(report['machine']),
-             f'{report["rate"]:g} images per second; median / 95th percentile in ms', '',
+             f'{report["rate"]:g} images per second; median / 95th percentile in ms'
+             + _how_often(report), '',
              '| images | ' + ' | '.join(STAGES) + ' | age with debug image |',
              '|' + '---|' * (len(STAGES) + 2)]
     for result in report['cases']:
@@ -163,11 +176,24 @@ def text_of(report: dict[str, Any]) -> str:
     for result in report['cases']:
         alone, debug = result['alone'], result['with_debug_image']
         lines.append(
-            f'| {result["case"]} | {alone["answered"]} of {alone["shown"]} | '
-            f'{alone["cpu_ms"]:.1f} | {beside_network(result):.1f} | {debug["cpu_ms"]:.1f} | '
+            f'| {result["case"]} | {alone["answered"]:g} of {alone["shown"]:g} | '
+            f'{alone["cpu_ms"]:.1f} | {_spread(map(beside_network, result["runs"]))} | '
+            f'{debug["cpu_ms"]:.1f} | '
             f'{_memory_of(alone)} | {_memory_of(debug)} | '
             f'{result["paused_cpu_percent"]:.1f} % | {result["start_seconds"]:.1f} s |')
     return '\n'.join(lines)
+
+
+def _how_often(report: dict[str, Any]) -> str:
+    count = len(report['cases'][0]['runs'])
+    return '' if count == 1 else f'; medians of {count} runs'
+
+
+def _spread(values: Iterable[float]) -> str:
+    """Median of all runs, and between which figures they lie, where there are several."""
+    ordered = sorted(values)
+    text = f'{statistics.median(ordered):.2f}'
+    return text if len(ordered) == 1 else f'{text} ({ordered[0]:.2f} to {ordered[-1]:.2f})'
 
 
 def _memory_of(phase: dict[str, Any]) -> str:

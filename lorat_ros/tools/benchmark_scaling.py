@@ -61,7 +61,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
     :raises ValueError: frames, target, model or size cannot be had.
     """
-    cases = benchmark_node.cases_of(args.size or benchmark_node.SIZES)
+    cases = benchmark_node.cases_of(args.size or benchmark_node.SIZES,
+                                    args.transport or benchmark_node.TRANSPORTS)
     machine = describe_machine()
     work = Work(args.model[0] if args.model else None, args.engine[0] if args.engine else 'auto',
                 args.frames, args.init, args.seconds / POINTS)
@@ -113,7 +114,7 @@ def write_plot(path: Path, report: Mapping[str, Any]) -> None:
     _line(axes[1], 'CPU', [(one['threads'], one['cpu_ms']) for one in report['threads']])
     axes[1].set(xlabel='threads of the network', ylabel='ms a frame', xticks=THREADS)
     if sizes:
-        for transport in benchmark_node.TRANSPORTS:
+        for transport in dict.fromkeys(case['transport'] for case in sizes['cases']):
             _line(axes[2], transport, [
                 (case['width'] * case['height'] / 1e6, benchmark_node.beside_network(case))
                 for case in sizes['cases'] if case['transport'] == transport])

@@ -210,7 +210,7 @@ def test_a_box_starts_on_the_frame_it_was_drawn_on_and_catches_up_at_once(line: 
 
 def test_a_box_whose_frame_is_gone_starts_on_the_oldest_there_is_or_not_at_all(line: Line
                                                                                ) -> None:
-    for stamp in (5000, 5033, 5066):
+    for stamp in (2500, 5000, 5033, 5066):      # the first is forgotten
         line.process(stamp * MS)
     line.pipeline.request_init(InitRequest(TARGET, 4500 * MS, 'late'))
     assert line.process(5100 * MS).target_id == 'late'
@@ -224,6 +224,18 @@ def test_a_box_whose_frame_is_gone_starts_on_the_oldest_there_is_or_not_at_all(l
     line.pipeline.request_init(InitRequest(TARGET, 5090 * MS, 'between'))
     assert line.process(5166 * MS).target_id == 'between'
     assert line.pipeline.said.init.endswith('on a frame 0.010 s newer than its stamp')
+
+
+def test_where_no_older_frame_ever_came_keeping_more_is_no_cure(line: Line) -> None:
+    for stamp in (5000, 5033):
+        line.process(stamp * MS)
+    line.pipeline.request_init(InitRequest(TARGET, 4500 * MS, 'late'))
+    line.process(5066 * MS)
+    assert '0.500 s newer than its stamp: no older one has come' in line.pipeline.said.init
+    line.pipeline.request_init(InitRequest(TARGET, 3900 * MS, 'too late'))
+    line.process(5133 * MS)
+    assert ('expected at most 1.0 s: no older one has come since images began; give the '
+            'stamp of a newer image' in line.pipeline.said.init)
 
 
 def test_after_a_clock_that_jumped_back_no_frame_of_before_is_used(line: Line) -> None:

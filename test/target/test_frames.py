@@ -38,6 +38,14 @@ def test_what_is_kept(stamps: list[int], left: list[int]) -> None:
     assert (buffer.oldest, len(buffer)) == (left[0], len(left))
 
 
+@pytest.mark.parametrize(('stamps', 'had_older'), [
+    ([1, 2], False), ([SECOND, 4 * SECOND], True), ([SECOND, 4 * SECOND, SECOND], False)],
+    ids=['all kept', 'one too old', 'begun anew'])
+def test_it_knows_whether_older_frames_are_gone(stamps: list[int], had_older: bool) -> None:
+    assert filled(stamps).had_older is had_older
+    assert filled(stamps, seconds=0.0).had_older     # it keeps none at all
+
+
 def test_bytes_bound_it_too() -> None:
     buffer = filled([1, 2, 3, 4], most_bytes=25, size=10)
     assert (kept(buffer), buffer.bytes) == ([1, 4], 20)

@@ -7,7 +7,8 @@ import json
 
 import pytest
 from lorat_ros.tools import cli
-from lorat_ros.tools.benchmark_node import cases_of, text_of, transport_of
+from lorat_ros.tools.benchmark_node import (cases_of, median_of, OTHERS, STAGES, text_of,
+                                            transport_of)
 
 
 def test_every_size_is_measured_raw_and_compressed():
@@ -28,12 +29,43 @@ def test_transport_is_what_is_left_of_the_age():
     assert (transport_of(stages, 0), transport_of(stages, 1)) == (8.0, 0.0)
 
 
+def test_medians_are_taken_of_all_that_are_numbers():
+    runs = [{'alone': {'cpu_ms': cpu, 'stages': {'age': [cpu, 2 * cpu], **more}}, 'case': 'x'}
+            for cpu, more in ((3.0, {}), (1.0, {'rare': [7.0]}), (2.0, {}))]
+    assert median_of(runs) == {'alone': {'cpu_ms': 2.0, 'stages': {'age': [2.0, 4.0]}},
+                               'case': 'x'}
+
+
+def test_cases_take_turns_and_what_is_printed_are_medians(monkeypatch, tmp_path, capsys):
+    shown = []
+
+    def one(case, *_):
+        shown.append(str(case))
+        cpu = 10.0 + len(shown)
+        stages = dict.fromkeys((*STAGES, *OTHERS), [1.0, 2.0])
+        phase = {'cpu_ms': cpu, 'stages': {**stages, 'network_cpu mean': [8.0]},
+                 'shown': 300, 'answered': 300, 'memory_mb': {'resident': 9.0, 'private': 5.0}}
+        return {'alone': phase, 'with_debug_image': phase, 'paused_cpu_percent': 0.5,
+                'start_seconds': 0.75}
+
+    monkeypatch.setattr('lorat_ros.tools.benchmark_node._one', one)
+    file = tmp_path / 'node.json'
+    assert cli.main(['benchmark', '--node', '--size', '64x64', '--size', '80x64', '--transport',
+                     'raw', '--repeat', '3', '--json', str(file)]) == 0
+    assert shown == ['64x64 raw', '80x64 raw'] * 3
+    printed = capsys.readouterr().out
+    assert 'medians of 3 runs' in printed
+    assert '| 300 of 300 | 13.0 | 5.00 (3.00 to 7.00) |' in printed     # 64x64
+    assert '| 300 of 300 | 14.0 | 6.00 (4.00 to 8.00) |' in printed
+    assert [run['alone']['cpu_ms'] for run in json.loads(file.read_text())['cases'][0]['runs']
+            ] == [11.0, 13.0, 15.0]
+
+
 def test_a_short_run_of_the_real_graph(cache, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
-    monkeypatch.setattr('lorat_ros.tools.benchmark_node.TRANSPORTS', ('compressed',))
     file = tmp_path / 'node.json'
-    assert cli.main(['benchmark', '--node', '--size', '320x240', '--rate', '60', '--json',
-                     str(file)]) == 0
+    assert cli.main(['benchmark', '--node', '--size', '320x240', '--transport', 'compressed',
+                     '--rate', '60', '--json', str(file)]) == 0
     report = json.loads(file.read_text())
     (case,) = report['cases']
     for phase in ('alone', 'with_debug_image'):

@@ -31,7 +31,8 @@ REPORT = {
     'sizes': {'machine': MACHINE, 'rate': 30.0, 'cases': [
         {'case': f'{width}x480 {transport}', 'width': width, 'height': 480,
          'transport': transport, 'alone': PHASE, 'with_debug_image': PHASE,
-         'paused_cpu_percent': 0.5, 'start_seconds': 0.75}
+         'paused_cpu_percent': 0.5, 'start_seconds': 0.75,
+         'runs': [{'alone': PHASE, 'with_debug_image': PHASE}]}
         for width in (640, 1280) for transport in ('raw', 'compressed')]}}
 
 
@@ -93,7 +94,7 @@ def test_the_tables_hold_every_figure(tmp_path: Path) -> None:
     assert text.startswith('Some CPU, 2 cores, load 0.1 when it began\n')
     assert lines['2 in processes'][-4:] == ['62', '18.0', '20.0', '8.5']
     assert lines['2'][1:] == ['4.5', '10.0', '9.5']
-    assert '| 1280x480 raw | 300 of 300 | 12.5 | 4.5 | 12.5 | 250, 150 | 250, 150 | 0.5 % | '\
+    assert '| 1280x480 raw | 300 of 300 | 12.5 | 4.50 | 12.5 | 250, 150 | 250, 150 | 0.5 % | '\
         '0.8 s |' in text
     benchmark_scaling.write_plot(tmp_path / 'plot.png', REPORT)
     assert cv2.imread(str(tmp_path / 'plot.png')).shape[1] > 600
