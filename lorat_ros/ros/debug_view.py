@@ -77,12 +77,14 @@ class DebugView:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def _publish(self, view: View) -> None:
+        begun = time.perf_counter()
         picture = self._draw(view.image, view.step)
         if view.raw:
             self._raw.publish(image_message(picture, view.header))
         if view.jpeg:
             quality = self._parameters['debug_image.jpeg_quality']
             self._jpeg.publish(compressed_message(picture, view.header, quality))
+        self._health.count_time('debug image', 1e3 * (time.perf_counter() - begun))
 
     def _complain(self, error: Exception) -> None:
         if self._node.context.ok():  # otherwise the graph is gone, and nobody looks

@@ -95,8 +95,8 @@ class Eyes:
         else:
             self._input.close()
 
-    def _on_image(self, message: ImageMessage, missed: Optional[int]) -> None:
-        frame = Frame(message, time.perf_counter())
+    def _on_image(self, message: ImageMessage, missed: Optional[int], seconds: float) -> None:
+        frame = Frame(message, time.perf_counter(), seconds)
         self._keep(frame)
         self._health.count_received(self._worker.give(frame), missed)
 

@@ -57,9 +57,13 @@ class Health:
         self.last_result = time.monotonic()
         self._done.append(self.last_result)
         for stage, value in milliseconds.items():
-            if stage not in self._stages:
-                self._stages[stage] = deque(maxlen=WINDOW)
-            self._stages[stage].append(value)
+            self.count_time(stage, value)
+
+    def count_time(self, stage: str, milliseconds: float) -> None:
+        """Take note of what a stage took for a frame; each stage has one thread that does so."""
+        if stage not in self._stages:
+            self._stages[stage] = deque(maxlen=WINDOW)
+        self._stages[stage].append(milliseconds)
 
     def count_unwanted(self) -> None:
         """Take note of a frame that came, and was not looked at for a pause or the end."""

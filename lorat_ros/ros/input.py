@@ -37,14 +37,15 @@ class ImageInput:
     :param node: whose `image` (or its compressed sibling) it is.
     :param transport: raw or compressed.
     :param reliability: auto, best_effort or reliable; a `qos_overrides` parameter beats it.
-    :param on_image: called in a thread of the input's own with each message, and with how many
-        were lost just before it, on their way from the same publisher.
+    :param on_image: called in a thread of the input's own with each message, with how many were
+        lost just before it, on their way from the same publisher, and with the seconds that it
+        took to get the message out of the middleware.
     :param on_error: called there with what ``on_image`` raises, and for what is no message.
     :raises ParameterError: a `qos_overrides` parameter cannot be used.
     """
 
     def __init__(self, node: Node, transport: str, reliability: str,
-                 on_image: Callable[[ImageMessage, Optional[int]], None],
+                 on_image: Callable[[ImageMessage, Optional[int], float], None],
                  on_error: Callable[[Exception], None]) -> None:
         self._node, self._transport = node, transport
         self._on_image, self._on_error = on_image, on_error
@@ -109,8 +110,8 @@ class ImageInput:
                 'qos': f'{self.reliability}, volatile, keep last' if self._listener
                 else 'not subscribed: paused'}
 
-    def _on_message(self, message: ImageMessage, info: Mapping[str, Any]) -> None:
-        self._on_image(message, self._arrivals.missed(info))
+    def _on_message(self, message: ImageMessage, info: Mapping[str, Any], seconds: float) -> None:
+        self._on_image(message, self._arrivals.missed(info), seconds)
 
     def _listen(self) -> Listener:
         self._arrivals.forget()

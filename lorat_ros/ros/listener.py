@@ -9,6 +9,7 @@ made once.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
@@ -20,6 +21,7 @@ from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from lorat_ros.ros.taking import Taker
+from lorat_ros.ros.threads import tell_name
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -35,14 +37,14 @@ class Listener:
 
     :param kind: type of the messages.
     :param taker: takes one of the subscription; see ``Taker``.
-    :param on_message: called in the listener's thread with a message as the taker gives it, and
-        with what the middleware says of it.
+    :param on_message: called in the listener's thread with a message as the taker gives it, with
+        what the middleware says of it, and with the seconds that taking it took.
     :param on_error: called there with what ``on_message`` or the taker raises.
     """
 
     def __init__(self, node: Node, kind: type, topic: str, qos: QoSProfile,
                  overriding: QoSOverridingOptions, taker: Taker,
-                 on_message: Callable[[Any, Mapping[str, Any]], None],
+                 on_message: Callable[[Any, Mapping[str, Any], float], None],
                  on_error: Callable[[Exception], None]) -> None:
         self._node, self._taker = node, taker
         self._on_message, self._on_error = on_message, on_error
@@ -67,6 +69,7 @@ class Listener:
         self._node.destroy_subscription(self._subscription)
 
     def _run(self) -> None:
+        tell_name()
         try:
             self._listen()
         except rclpy_implementation.RCLError:
@@ -91,16 +94,18 @@ class Listener:
                     return
                 taken = self._take(images)
 
-    def _take(self, images: Any) -> Optional[tuple[Any, Mapping[str, Any]]]:
+    def _take(self, images: Any) -> Optional[tuple[Any, Mapping[str, Any], float]]:
+        begun = time.perf_counter()
         try:
-            return self._taker.take(images)
+            taken = self._taker.take(images)
         except Exception as error:      # one bad message must not make the node deaf
             self._on_error(error)
             return None
+        return taken and (*taken, time.perf_counter() - begun)
 
-    def _hand_over(self, message: Any, info: Mapping[str, Any]) -> None:
+    def _hand_over(self, message: Any, info: Mapping[str, Any], seconds: float) -> None:
         try:
-            self._on_message(message, info)
+            self._on_message(message, info, seconds)
         except Exception as error:      # nor must whoever listens
             self._on_error(error)
 

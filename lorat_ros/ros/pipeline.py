@@ -28,10 +28,11 @@ FORGOTTEN = 'forgotten on request'
 
 
 class Frame(NamedTuple):
-    """An image message, and when it came (seconds of time.perf_counter)."""
+    """An image message, when it came (seconds of time.perf_counter), and how long taking took."""
 
     message: ImageMessage
     received: float
+    taking: float = 0.0
 
 
 class Said(NamedTuple):
@@ -151,7 +152,7 @@ class Pipeline:
         age, network = (self._now() - stamp) / 1e6, step.timings.get('network')
         kind = f'{image.shape[1]}x{image.shape[0]} {_encoding_of(frame.message)}'
         self._health.count_processed(
-            {'convert': 1e3 * (converted - started), **step.timings,
+            {'take': 1e3 * frame.taking, 'convert': 1e3 * (converted - started), **step.timings,
              'publish': 1e3 * (done - tracked), 'frame': 1e3 * (done - started),
              'waited': 1e3 * (started - frame.received),
              **({AGE: age} if age >= 0 and stamp else {}),

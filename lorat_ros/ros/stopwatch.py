@@ -115,16 +115,21 @@ class Stopwatch(Node):
         """Show as many images as the percentiles are taken over, after some to settle."""
         self._show(WINDOW // 10)
         answers, cpu, shown = self._answers, clock(), self._count
+        threads = _threads(process)
         self._publishing.clear()
         self._show(WINDOW)
         answered, shown = self._answers - answers, self._count - shown
         cpu = clock() - cpu
+        threads = {name: used - threads.get(name, 0.0)
+                   for name, used in _threads(process).items()}
         camera = np.percentile(self._publishing, (50, 95)).tolist()
         self._stages.clear()
         self._show_until(lambda: 'age' in self._stages and 'network' in self._stages, PATIENCE,
                          'diagnostics of the tracker')
-        return {'shown': shown, 'answered': answered,
-                'cpu_ms': 1e3 * cpu / max(answered, 1), 'memory_mb': _memory(process),
+        each = 1e3 / max(answered, 1)
+        return {'shown': shown, 'answered': answered, 'cpu_ms': cpu * each,
+                'threads_ms': {name: used * each for name, used in threads.items()},
+                'memory_mb': _memory(process),
                 'stages': {**self._stages, 'camera': camera}}
 
     def _paused(self, clock: Callable[[], float]) -> float:
@@ -200,6 +205,26 @@ def _processor_clock(process: int) -> Callable[[], float]:
     if error:
         raise OSError(error, f'process {process} has no clock: {os.strerror(error)}')
     return lambda: time.clock_gettime(clock.value)
+
+
+def _threads(process: int) -> dict[str, float]:
+    """Processor seconds that threads of a process have used, by their names; Linux only.
+
+    The first thread is `executor`; threads of Fast DDS are named without their numbers.
+    """
+    used: dict[str, float] = {}
+    for thread in Path(f'/proc/{process}/task').glob('*'):
+        try:
+            name = (thread / 'comm').read_text().strip()
+            nanoseconds = int((thread / 'schedstat').read_text().split()[0])
+        except OSError:     # it has just ended, or Linux keeps no such account
+            continue
+        if thread.name == str(process):
+            name = 'executor'
+        elif name.startswith('dds.'):
+            name = '.'.join(name.split('.')[:2])
+        used[name] = used.get(name, 0.0) + nanoseconds / 1e9
+    return used
 
 
 def _memory(process: int) -> dict[str, float]:

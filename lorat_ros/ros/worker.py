@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Callable
 from typing import Generic, Optional, TypeVar
 
+from lorat_ros.ros.threads import tell_name
+
 Item = TypeVar('Item')
 
 
@@ -91,6 +93,7 @@ class Worker(Generic[Item]):
         return left
 
     def _run(self) -> None:
+        tell_name()
         if self._niceness and sys.platform == 'linux':   # elsewhere it is of the whole process
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while (item := self._mailbox.take()) is not None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import statistics
@@ -24,11 +25,14 @@ from lorat_ros.tools.scene import cached_scene
 SIZES = ('640x480', '1280x720', '1920x1080', '3840x2160')
 TRANSPORTS = ('raw', 'compressed')
 PATIENCE = 300.0        # seconds for one size and transport, beside the time it is shown for
-#: Columns of the table; all but the last add up to the age.
-STAGES = ('camera', 'transport', 'waited', 'convert', 'crop', 'network', 'decode', 'publish',
-          'age', 'age beside network')
-#: What of an image's age is not its way from the camera.
-OTHERS = ('camera', 'waited', 'frame')
+#: Columns of the table; up to the age they add up to it, but for what is of the one before.
+STAGES = ('camera', 'transport', 'take', 'waited', 'convert', 'crop', 'normalise', 'network',
+          'decode', 'publish', 'age', 'age beside network')
+HEADINGS = {'normalise': 'of it normalise'}
+DEBUG_IMAGE = 'debug image'
+#: What of an image's age is not its way through the middleware.
+OTHERS = ('camera', 'take', 'waited', 'frame')
+LEAST_THREAD = 0.02     # milliseconds a frame; threads that take less have no column
 
 
 class Case(NamedTuple):
@@ -154,22 +158,18 @@ def beside_network(result: dict[str, Any]) -> float:
 
 
 def text_of(report: dict[str, Any]) -> str:
-    """Two tables in Markdown: by stage, and by process."""
+    """Tables in Markdown: by stage, by process, and by thread where the system keeps account."""
     lines = [about(report['machine']),
              f'{report["rate"]:g} images per second; median / 95th percentile in ms'
              + _how_often(report), '',
-             '| images | ' + ' | '.join(STAGES) + ' | age with debug image |',
-             '|' + '---|' * (len(STAGES) + 2)]
+             '| images | ' + ' | '.join(HEADINGS.get(stage, stage) for stage in STAGES)
+             + f' | {DEBUG_IMAGE} | age with debug image |', '|' + '---|' * (len(STAGES) + 3)]
     for result in report['cases']:
-        stages = result['alone']['stages']
-        cells = []
-        for stage in STAGES:
-            pair = [transport_of(stages, k) for k in (0, 1)] if stage == 'transport' \
-                else stages.get(stage, (math.nan, math.nan))
-            cells.append(f'{pair[0]:.2f} / {pair[1]:.2f}')
-        pair = result['with_debug_image']['stages']['age']
-        lines.append(f'| {result["case"]} | ' + ' | '.join(cells)
-                     + f' | {pair[0]:.2f} / {pair[1]:.2f} |')
+        stages, looking = result['alone']['stages'], result['with_debug_image']['stages']
+        stages = {**stages, 'transport': [transport_of(stages, k) for k in (0, 1)]}
+        cells = [*(_pair_of(stages, stage) for stage in STAGES),
+                 *(_pair_of(looking, stage) for stage in (DEBUG_IMAGE, 'age'))]
+        lines.append(f'| {result["case"]} | ' + ' | '.join(cells) + ' |')
     lines += ['', '| images | answered of shown | CPU ms a frame | of it beside the network | '
               'CPU with debug image | memory MB, of it private | memory with debug '
               'image | CPU paused | start to first answer |', '|' + '---|' * 9]
@@ -181,7 +181,27 @@ def text_of(report: dict[str, Any]) -> str:
             f'{debug["cpu_ms"]:.1f} | '
             f'{_memory_of(alone)} | {_memory_of(debug)} | '
             f'{result["paused_cpu_percent"]:.1f} % | {result["start_seconds"]:.1f} s |')
-    return '\n'.join(lines)
+    return '\n'.join([*lines, *_threads_of(report)])
+
+
+def _pair_of(stages: dict[str, list[float]], stage: str) -> str:
+    return ' / '.join(f'{value:.2f}' for value in stages.get(stage, (math.nan, math.nan)))
+
+
+def _threads_of(report: dict[str, Any]) -> list[str]:
+    """Lines of a table: processor time by thread; the debug image's while one looks."""
+    used = [{**result['alone']['threads_ms'],
+             DEBUG_IMAGE: result['with_debug_image']['threads_ms'].get(DEBUG_IMAGE, 0.0)}
+            for result in report['cases']]
+    most = {name: max(one.get(name, 0.0) for one in used)
+            for name in dict.fromkeys(itertools.chain(*used))}
+    names = sorted((name for name in most if most[name] >= LEAST_THREAD), key=lambda n: -most[n])
+    if not names:       # Linux alone keeps such an account
+        return []
+    return ['', 'CPU ms a frame by thread:', '', '| images | ' + ' | '.join(names) + ' |',
+            '|' + '---|' * (len(names) + 1),
+            *(f'| {result["case"]} | ' + ' | '.join(f'{one.get(name, 0.0):.2f}' for name in names)
+              + ' |' for result, one in zip(report['cases'], used))]
 
 
 def _how_often(report: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from lorat_ros.engines.plan_cache import cache_root
 from lorat_ros.engines.sampling import CropDevice
 from lorat_ros.engines.session import EngineError, Session
 from lorat_ros.models.bundle import Bundle
-from lorat_ros.tracking.sampler import DeviceSampler, HOST, Sampler
+from lorat_ros.tracking.sampler import DeviceSampler, HostSampler, Sampler
 
 CROPS_NAMES = ('auto', 'cpu', 'gpu')
 
@@ -69,9 +69,11 @@ def open_sampler(crops: str, bundle: Bundle, session: Session, cache: str | Path
                           f'not {session.engine} on {session.device}: choose engine torch or '
                           'tensorrt on a machine with a GPU and torch, or crops cpu')
     if device is None:
-        return HOST
+        return HostSampler()
     measured = read_times(bundle, session, device, cache) if crops == 'auto' else None
-    return DeviceSampler(device) if crops == 'gpu' or measured and measured.gpu_wins else HOST
+    if crops == 'gpu' or measured and measured.gpu_wins:
+        return DeviceSampler(device)
+    return HostSampler()
 
 
 def times_path(bundle: Bundle, session: Session, device: CropDevice,

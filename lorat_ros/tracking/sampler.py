@@ -9,6 +9,7 @@ the same rule in plain numbers, and what it makes stays there.
 """
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -38,7 +39,8 @@ class CropRule(Generic[Plan]):
 class Sampler(Protocol):
     """Cuts crops out of images."""
 
-    where: str      # 'cpu', or the name of the device
+    where: str          # 'cpu', or the name of the device
+    normalising: float  # seconds of the last ``cut`` after its pixels were there; 0.0: not known
 
     def cut(self, image: np.ndarray, plan: Plan, rule: CropRule[Plan]) -> Value:
         """
@@ -55,10 +57,14 @@ class HostSampler:
     """Cuts crops with NumPy and OpenCV: the reference, and the default."""
 
     where = 'cpu'
+    normalising = 0.0
 
     def cut(self, image: np.ndarray, plan: Plan, rule: CropRule[Plan]) -> np.ndarray:
         """Execute a plan by a rule; see ``Sampler.cut``."""
-        return rule.normalise(rule.sample(image, plan))
+        crop, begun = rule.sample(image, plan), time.perf_counter()
+        numbers = rule.normalise(crop)
+        self.normalising = time.perf_counter() - begun
+        return numbers
 
 
 HOST: Sampler = HostSampler()
@@ -70,6 +76,8 @@ class DeviceSampler:
 
     Levels of bytes may differ from the host's by one where both round, those of floats by 1e-3.
     """
+
+    normalising = 0.0
 
     def __init__(self, device: CropDevice) -> None:
         self._device, self.where = device, device.where

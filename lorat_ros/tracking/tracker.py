@@ -38,8 +38,9 @@ class TrackResult:
     box: Box                    # (x, y, w, h) pixels, top-left corner and size
     score: float                # [0, 1]: how sure the model is that this is the target
     search_window: Box          # (x, y, w, h) pixels: where was looked; may leave the image
-    #: Milliseconds: crop, network, decode, total; and network_cpu, of them the time in which this
-    #: thread had a processor (not what other threads of an engine did).
+    #: Milliseconds: crop, of that normalise (0.0 where a device does both at once), network,
+    #: decode, total; and network_cpu, of the network's the time in which this thread had a
+    #: processor (not what other threads of an engine did).
     timings: dict[str, float] = field(default_factory=dict)
 
 
@@ -71,6 +72,7 @@ class Tracker:
         """
         self.bundle = bundle
         self.session = session
+        self._sampler = sampler
         self.crops = sampler.where      # who cuts them: 'cpu', or the name of a device
         self._new_family = partial(family_class(bundle), bundle, sampler)
         self._family: Family | None = None
@@ -115,9 +117,9 @@ class Tracker:
         searched, processor = time.perf_counter(), time.thread_time() - processor
         answer = self._family.answer(outputs)
         end = time.perf_counter()
-        timings = {'crop': 1e3 * (cropped - start), 'network': 1e3 * (searched - cropped),
-                   'network_cpu': 1e3 * processor, 'decode': 1e3 * (end - searched),
-                   'total': 1e3 * (end - start)}
+        timings = {'crop': 1e3 * (cropped - start), 'normalise': 1e3 * self._sampler.normalising,
+                   'network': 1e3 * (searched - cropped), 'network_cpu': 1e3 * processor,
+                   'decode': 1e3 * (end - searched), 'total': 1e3 * (end - start)}
         return TrackResult(answer.box, answer.score, answer.search_window, timings)
 
     def scout(self, box: Sequence[float]) -> Tracker:

@@ -36,9 +36,10 @@ class Ear:
     def say(self, word: str) -> None:
         self.publisher.publish(String(data=word))
 
-    def _hear(self, message: String, info: Mapping[str, Any]) -> None:
+    def _hear(self, message: String, info: Mapping[str, Any], seconds: float) -> None:
         if message.data == 'bad':
             raise ValueError(message.data)
+        assert 0 < seconds < PATIENCE
         self.heard.append(message.data)
         self.infos.append(info)
 

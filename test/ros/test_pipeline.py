@@ -73,8 +73,8 @@ def test_times_are_kept_by_stage_and_the_age_where_the_stamp_tells_it(line: Line
     line.process(0)
     line.process(0)
     assert {name.split()[0] for name in line.health.stages()} == {
-        'convert', 'crop', 'network', 'network_cpu', 'decode', 'total', 'publish', 'frame',
-        'waited'}
+        'take', 'convert', 'crop', 'normalise', 'network', 'network_cpu', 'decode', 'total',
+        'publish', 'frame', 'waited'}
     line.process(10**10 - 5 * 10**6)
     assert line.health.stages(['age']) == {'age p50/p95 [ms]': '5.00 / 5.00'}
     line.process(10**10 + 10**9)  # a clock that jumped back: no age

@@ -25,8 +25,8 @@ def test_a_size_that_is_none_is_named(size, capsys):
 
 def test_transport_is_what_is_left_of_the_age():
     stages = {'age': [20.0, 30.0], 'camera': [2.0, 3.0], 'frame': [9.0, 12.0],
-              'waited': [1.0, 19.0]}
-    assert (transport_of(stages, 0), transport_of(stages, 1)) == (8.0, 0.0)
+              'waited': [1.0, 19.0], 'take': [0.5, 0.5]}
+    assert (transport_of(stages, 0), transport_of(stages, 1)) == (7.5, 0.0)
 
 
 def test_medians_are_taken_of_all_that_are_numbers():
@@ -44,7 +44,9 @@ def test_cases_take_turns_and_what_is_printed_are_medians(monkeypatch, tmp_path,
         cpu = 10.0 + len(shown)
         stages = dict.fromkeys((*STAGES, *OTHERS), [1.0, 2.0])
         phase = {'cpu_ms': cpu, 'stages': {**stages, 'network_cpu mean': [8.0]},
-                 'shown': 300, 'answered': 300, 'memory_mb': {'resident': 9.0, 'private': 5.0}}
+                 'shown': 300, 'answered': 300, 'memory_mb': {'resident': 9.0, 'private': 5.0},
+                 'threads_ms': {'tracking': cpu - 1, 'dds.shm': 0.7, 'debug image': 0.01,
+                                'idle': 0.001}}
         return {'alone': phase, 'with_debug_image': phase, 'paused_cpu_percent': 0.5,
                 'start_seconds': 0.75}
 
@@ -57,6 +59,9 @@ def test_cases_take_turns_and_what_is_printed_are_medians(monkeypatch, tmp_path,
     assert 'medians of 3 runs' in printed
     assert '| 300 of 300 | 13.0 | 5.00 (3.00 to 7.00) |' in printed     # 64x64
     assert '| 300 of 300 | 14.0 | 6.00 (4.00 to 8.00) |' in printed
+    assert printed.endswith('CPU ms a frame by thread:\n\n| images | tracking | dds.shm |\n'
+                            '|---|---|---|\n| 64x64 raw | 12.00 | 0.70 |\n'
+                            '| 80x64 raw | 13.00 | 0.70 |\n')
     assert [run['alone']['cpu_ms'] for run in json.loads(file.read_text())['cases'][0]['runs']
             ] == [11.0, 13.0, 15.0]
 
@@ -74,10 +79,16 @@ def test_a_short_run_of_the_real_graph(cache, monkeypatch, tmp_path, capsys):
         assert stages['frame'][0] >= stages['network'][0] > 0
         assert stages['network_cpu mean'][0] > 0 and stages['camera'][0] > 0
         assert stages['age'][1] >= stages['age beside network'][1] > 0
+        threads = case[phase]['threads_ms']
+        assert max(threads, key=threads.get) == 'tracking'
+        assert threads['images'] > 0 and threads['executor'] > 0
         held = case[phase]['memory_mb']
         assert 20 < held['private'] < held['resident'] < 2000
         assert stages['age'][0] >= stages['frame'][0]
     assert case['alone']['cpu_ms'] > 0 and case['debug_images'] > 0
+    assert 0 < case['alone']['stages']['normalise'][0] < case['alone']['stages']['crop'][0]
+    assert case['with_debug_image']['stages']['debug image'][1] > 0
+    assert case['with_debug_image']['threads_ms']['debug image'] > 0
     assert 0 <= case['paused_cpu_percent'] <= 100
     printed = capsys.readouterr().out
     assert '| 320x240 compressed |' in printed and text_of(report) in printed

@@ -46,7 +46,9 @@ def test_a_moving_target_is_followed(tracker):
 def test_the_result_says_where_was_looked_and_what_it_took(tracker):
     tracker.init(picture(100, 80), (100, 80, 60, 60))
     result = tracker.update(picture(104, 82))
-    assert set(result.timings) == {'crop', 'network', 'network_cpu', 'decode', 'total'}
+    assert set(result.timings) == {'crop', 'normalise', 'network', 'network_cpu', 'decode',
+                                   'total'}
+    assert 0 < result.timings['normalise'] < result.timings['crop']
     assert result.timings['total'] >= result.timings['network'] > 0
     assert result.timings['network_cpu'] > 0
     x, y, w, h = result.search_window
