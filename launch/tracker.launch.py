@@ -81,7 +81,8 @@ OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 #: a server is hundreds of megabytes. Other processors than x86's do not have the setting.
 #: All threads share one heap: see lorat_ros/ros/malloc.py, which comes too late for threads
 #: that an import has started. And the heap asks for huge pages, where Linux gives them on request
-#: (/sys/kernel/mm/transparent_hugepage/enabled): an image fills two of them, or 675 of the others.
+#: (/sys/kernel/mm/transparent_hugepage/enabled is madvise): 1280x720 pixels fill two of them, or
+#: 675 of the others.
 TUNABLES = 'GLIBC_TUNABLES'
 SETTINGS = (('glibc.cpu.x86_non_temporal_threshold', 524288), ('glibc.malloc.arena_max', 1),
             ('glibc.malloc.hugetlb', 1))

@@ -46,7 +46,6 @@ ARGUMENTS = (
 SETTINGS = ('video_device', 'image_size', 'frame_rate', 'pixel_format', 'camera_info_url',
             'frame_id')
 
-
 #: The C library's heap, where the driver's images lie, asks for huge pages: see tracker.launch.py.
 TUNABLES = 'GLIBC_TUNABLES'
 CAMERA_SETTINGS = (('glibc.malloc.hugetlb', 1),)

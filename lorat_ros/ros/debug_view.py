@@ -84,7 +84,7 @@ class DebugView:
         if view.jpeg:
             quality = self._parameters['debug_image.jpeg_quality']
             self._jpeg.publish(compressed_message(picture, view.header, quality))
-        self._health.count_time('debug image', 1e3 * (time.perf_counter() - begun))
+        self._health.count_drawn(1e3 * (time.perf_counter() - begun))
 
     def _complain(self, error: Exception) -> None:
         if self._node.context.ok():  # otherwise the graph is gone, and nobody looks

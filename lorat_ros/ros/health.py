@@ -20,13 +20,18 @@ from lorat_ros.ros.messages import diagnostic_status
 WINDOW = 300  # frames that percentiles are taken over: ten seconds at 30 fps
 FPS_SPAN = 2.0  # seconds that the frame rate is counted over
 UNCOUNTED = 'unknown: this middleware does not number messages'
-#: Stages: the age of an image when its detection is out; and that without the network's time.
-AGE, BESIDE, NETWORK_CPU = 'age', 'age beside network', 'network_cpu'
+#: Stages: the age of an image when its detection is out; the same without the network's time,
+#: while the target is seen; the network's time on a processor; and drawing a debug image.
+AGE, BESIDE, NETWORK_CPU, DEBUG_IMAGE = 'age', 'age beside network', 'network_cpu', 'debug image'
+DRAWN_MEMORY = 5.0  # seconds after the last debug image for which its times are told
 ERROR_MEMORY = 5.0  # seconds after which a bad frame no longer colours the diagnostics
 
 
 class Health:
-    """Counters and windows. Who hears images counts arrivals, the worker everything else."""
+    """Counters and windows.
+
+    Who hears images counts arrivals, who draws them the time for it, the worker everything else.
+    """
 
     def __init__(self) -> None:
         self.received = self.processed = self.dropped = self.failed = self.missed = 0
@@ -36,7 +41,8 @@ class Health:
         self.last_result: Optional[float] = None  # monotonic seconds
         self.picture = 'none yet'
         self._last_error, self._error_time = '', -math.inf
-        self._stages: dict[str, deque[float]] = {}
+        self._stages: dict[str, deque[float]] = {DEBUG_IMAGE: deque(maxlen=WINDOW)}
+        self._drawn = -math.inf
         self._done: deque[float] = deque(maxlen=WINDOW)
 
     def count_received(self, dropped: bool, missed: Optional[int] = 0) -> None:
@@ -57,13 +63,14 @@ class Health:
         self.last_result = time.monotonic()
         self._done.append(self.last_result)
         for stage, value in milliseconds.items():
-            self.count_time(stage, value)
+            if stage not in self._stages:
+                self._stages[stage] = deque(maxlen=WINDOW)
+            self._stages[stage].append(value)
 
-    def count_time(self, stage: str, milliseconds: float) -> None:
-        """Take note of what a stage took for a frame; each stage has one thread that does so."""
-        if stage not in self._stages:
-            self._stages[stage] = deque(maxlen=WINDOW)
-        self._stages[stage].append(milliseconds)
+    def count_drawn(self, milliseconds: float) -> None:
+        """Take note of a debug image, which took so long."""
+        self._drawn = time.monotonic()
+        self._stages[DEBUG_IMAGE].append(milliseconds)
 
     def count_unwanted(self) -> None:
         """Take note of a frame that came, and was not looked at for a pause or the end."""
@@ -98,7 +105,9 @@ class Health:
 
     def stages(self, names: Iterable[str] = ()) -> dict[str, str]:
         """Median and 95th percentile of each stage (or of these alone) as text, milliseconds."""
-        wanted = tuple(names) or tuple(self._stages)
+        if time.monotonic() - self._drawn > DRAWN_MEMORY:   # nobody looks any more
+            self._stages[DEBUG_IMAGE].clear()
+        wanted = tuple(names) or tuple(stage for stage, values in self._stages.items() if values)
         return {f'{name} p50/p95 [ms]': _percentiles(tuple(self._stages.get(name, ())))
                 for name in wanted}
 

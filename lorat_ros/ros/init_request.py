@@ -58,7 +58,7 @@ class InitRequest:
         if oldest is not None and oldest < frame_stamp:  # the frame itself is not gone: none was
             return f', on a frame {lag:.3f} s newer than its stamp'
         cure = 'raise frame_buffer_seconds or frame_buffer_megabytes to keep older ones' \
-            if had_older else 'no older one has come since images began'
+            if had_older else 'no older one has come since their stamps began'
         if lag > LATEST:
             raise BoxError(
                 f'{OLDEST_KEPT} is {lag:.3f} s newer than the stamp {_seconds(self.stamp)} of the '

@@ -28,7 +28,7 @@ FORGOTTEN = 'forgotten on request'
 
 
 class Frame(NamedTuple):
-    """An image message, when it came (seconds of time.perf_counter), and how long taking took."""
+    """An image message, when it came (time.perf_counter), and the seconds that taking it took."""
 
     message: ImageMessage
     received: float
@@ -156,7 +156,8 @@ class Pipeline:
              'publish': 1e3 * (done - tracked), 'frame': 1e3 * (done - started),
              'waited': 1e3 * (started - frame.received),
              **({AGE: age} if age >= 0 and stamp else {}),
-             **({BESIDE: age - network} if network and age >= network and stamp else {})}, kind)
+             **({BESIDE: age - network} if network and age >= network and stamp
+                and step.box is not None else {})}, kind)
         self._show(image, header, step)
         self._sweeper.saw(kind)
 

@@ -79,7 +79,7 @@ def _pixels(held: Held, address: int, size: int) -> memoryview:
         return memoryview(b'')
     place = _place_of(size.bit_length()).from_address(address)
     place.held = held       # whoever looks at the bytes keeps the place, and so the message
-    return memoryview(place)[:size].toreadonly()
+    return memoryview(place).cast('B')[:size].toreadonly()
 
 
 def _text(address: int, size: int) -> str:

@@ -56,7 +56,7 @@ def run_to_end(make_node: Callable[[], FiniteNode], name: str,
     :returns: what ``run`` returns; 0 if it is interrupted (SIGINT, SIGTERM); 2, after one line
         on stderr, if it cannot start (see :data:`CANNOT_START`).
     """
-    interrupted = []
+    interrupted, begun = [], False
 
     def interrupt(number: int, frame: Optional[FrameType]) -> None:
         interrupted.append(number)
@@ -66,6 +66,7 @@ def run_to_end(make_node: Callable[[], FiniteNode], name: str,
     node = None
     try:
         rclpy.init(args=args)
+        begun = True
         node = make_node()
         return node.run()
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -73,7 +74,7 @@ def run_to_end(make_node: Callable[[], FiniteNode], name: str,
     except Exception as error:
         # In the midst of a call rclpy makes an error of its own of a KeyboardInterrupt, or finds
         # its context gone.
-        if interrupted or (node is not None and not rclpy.ok()):
+        if isinstance(error, RuntimeError) and (interrupted or begun and not rclpy.ok()):
             return 0
         if not isinstance(error, CANNOT_START):
             raise

@@ -22,8 +22,8 @@ def complaint(place: Path = PLACE) -> str:
         return ''
     return (f'{place} has {free} bytes free, expected at least {LEAST_BYTES}: DDS may end this '
             'process (SIGBUS). Remove what dead processes left there (rm '
-            f'{place}/fastrtps_* {place}/sem.fastrtps_*, while no node runs), or give the '
-            'container more (docker run --shm-size=256m)')
+            f'{place}/*fastdds_* {place}/*fastrtps_*, while no node runs), or give the container '
+            'more (docker run --shm-size=256m)')
 
 
 def complain_if_full() -> None:

@@ -120,15 +120,16 @@ class Stopwatch(Node):
         self._show(WINDOW)
         answered, shown = self._answers - answers, self._count - shown
         cpu = clock() - cpu
-        threads = {name: used - threads.get(name, 0.0)
-                   for name, used in _threads(process).items()}
+        used: dict[str, float] = {}
+        for thread, (name, seconds) in _threads(process).items():
+            used[name] = used.get(name, 0.0) + seconds - threads.get(thread, (name, 0.0))[1]
         camera = np.percentile(self._publishing, (50, 95)).tolist()
         self._stages.clear()
         self._show_until(lambda: 'age' in self._stages and 'network' in self._stages, PATIENCE,
                          'diagnostics of the tracker')
         each = 1e3 / max(answered, 1)
         return {'shown': shown, 'answered': answered, 'cpu_ms': cpu * each,
-                'threads_ms': {name: used * each for name, used in threads.items()},
+                'threads_ms': {name: seconds * each for name, seconds in used.items()},
                 'memory_mb': _memory(process),
                 'stages': {**self._stages, 'camera': camera}}
 
@@ -207,12 +208,12 @@ def _processor_clock(process: int) -> Callable[[], float]:
     return lambda: time.clock_gettime(clock.value)
 
 
-def _threads(process: int) -> dict[str, float]:
-    """Processor seconds that threads of a process have used, by their names; Linux only.
+def _threads(process: int) -> dict[str, tuple[str, float]]:
+    """Name of each thread of a process, and the processor seconds it has used; Linux only.
 
     The first thread is `executor`; threads of Fast DDS are named without their numbers.
     """
-    used: dict[str, float] = {}
+    used: dict[str, tuple[str, float]] = {}
     for thread in Path(f'/proc/{process}/task').glob('*'):
         try:
             name = (thread / 'comm').read_text().strip()
@@ -223,7 +224,7 @@ def _threads(process: int) -> dict[str, float]:
             name = 'executor'
         elif name.startswith('dds.'):
             name = '.'.join(name.split('.')[:2])
-        used[name] = used.get(name, 0.0) + nanoseconds / 1e9
+        used[thread.name] = name, nanoseconds / 1e9
     return used
 
 

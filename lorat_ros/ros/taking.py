@@ -70,6 +70,7 @@ class PlaceTaker:
 
         :raises ImageError: the middleware cannot make sense of it.
         """
+        # Reading the pointer costs as much as all of this; it is good while the handle is kept.
         if subscription is not self._subscription:
             self._subscription, self._pointer = subscription, subscription.pointer
         held = Held(self._layout)

@@ -95,7 +95,7 @@ class TrackerNode(LifecycleNode):
             self._configure()
         except Exception as error:
             self._release()
-            return self._fail('configure', error, 'set the parameter, configure again or restart')
+            return self._fail('configure', error, 'correct it and configure again, or restart')
         self._arrive('inactive')
         return super().on_configure(state)
 

@@ -40,7 +40,8 @@ class FrameBuffer(Generic[Item]):
         self._stamps: list[int] = []
         self._kept: list[tuple[int, Item]] = []     # bytes and frame
         self._bytes = 0
-        #: Whether frames have come, since the buffer began, that are older than all it keeps.
+        #: Whether frames have come, since the stamps began, that are older than all it keeps; or
+        #: it keeps none.
         self.had_older = False
         self._lock = threading.Lock()
 

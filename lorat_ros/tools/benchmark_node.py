@@ -94,7 +94,8 @@ def measure(cases: Sequence[Case], args: argparse.Namespace) -> dict[str, Any]:
         x, y, w, h = scene.boxes[0].tolist()
         box = [x * share[0], y * share[1], w * share[0], h * share[1]]
         with tempfile.TemporaryDirectory() as folder:
-            found.append(_one(case, box, first, parameters, args.rate, Path(folder)))
+            found.append(_with_differences(
+                _one(case, box, first, parameters, args.rate, Path(folder))))
     return {'machine': machine, 'rate': args.rate, 'parameters': parameters,
             'cases': [{'case': str(case), **case._asdict(), **median_of(found), 'runs': found}
                       for case, found in zip(cases, runs)]}
@@ -133,11 +134,21 @@ def _one(case: Case, box: list[float], scene: Path, parameters: dict[str, Any], 
     return report
 
 
+def _with_differences(result: dict[str, Any]) -> dict[str, Any]:
+    """Add to the figures of one run what is left of one when others are taken off."""
+    for phase in (result['alone'], result['with_debug_image']):
+        stages = phase['stages']
+        stages['transport'] = [transport_of(stages, k) for k in (0, 1)]
+        phase['beside_network_ms'] = beside_network(phase)
+    return result
+
+
 def transport_of(stages: dict[str, list[float]], which: int) -> float:
     """
-    Milliseconds from the camera's call until the frame is in the tracker's hands.
+    Milliseconds from the camera's call until the frame lies in the tracker's process.
 
-    What of the age is left when that call and the tracker's own work are taken off.
+    What of the age is left when that call, taking the frame, and the tracker's own work are
+    taken off.
 
     :param which: 0 for the median, 1 for the 95th percentile (a difference of percentiles: a
         rough figure).
@@ -146,15 +157,14 @@ def transport_of(stages: dict[str, list[float]], which: int) -> float:
     return max(left, 0.0)
 
 
-def beside_network(result: dict[str, Any]) -> float:
+def beside_network(phase: dict[str, Any]) -> float:
     """
     Milliseconds of processor time that the node takes for a frame, but for its network.
 
-    :param result: of one run; with one thread, else more than one thread's share is not known.
+    :param phase: of one run; with one thread, else more than one thread's share is not known.
     """
-    alone = result['alone']
     # Means on both sides: what a median leaves out of the network would be counted as the node's.
-    return alone['cpu_ms'] - alone['stages']['network_cpu mean'][0]
+    return float(phase['cpu_ms'] - phase['stages']['network_cpu mean'][0])
 
 
 def text_of(report: dict[str, Any]) -> str:
@@ -166,7 +176,6 @@ def text_of(report: dict[str, Any]) -> str:
              + f' | {DEBUG_IMAGE} | age with debug image |', '|' + '---|' * (len(STAGES) + 3)]
     for result in report['cases']:
         stages, looking = result['alone']['stages'], result['with_debug_image']['stages']
-        stages = {**stages, 'transport': [transport_of(stages, k) for k in (0, 1)]}
         cells = [*(_pair_of(stages, stage) for stage in STAGES),
                  *(_pair_of(looking, stage) for stage in (DEBUG_IMAGE, 'age'))]
         lines.append(f'| {result["case"]} | ' + ' | '.join(cells) + ' |')
@@ -177,7 +186,8 @@ def text_of(report: dict[str, Any]) -> str:
         alone, debug = result['alone'], result['with_debug_image']
         lines.append(
             f'| {result["case"]} | {alone["answered"]:g} of {alone["shown"]:g} | '
-            f'{alone["cpu_ms"]:.1f} | {_spread(map(beside_network, result["runs"]))} | '
+            f'{alone["cpu_ms"]:.1f} | '
+            f'{_spread(run["alone"]["beside_network_ms"] for run in result["runs"])} | '
             f'{debug["cpu_ms"]:.1f} | '
             f'{_memory_of(alone)} | {_memory_of(debug)} | '
             f'{result["paused_cpu_percent"]:.1f} % | {result["start_seconds"]:.1f} s |')

@@ -116,7 +116,7 @@ def write_plot(path: Path, report: Mapping[str, Any]) -> None:
     if sizes:
         for transport in dict.fromkeys(case['transport'] for case in sizes['cases']):
             _line(axes[2], transport, [
-                (case['width'] * case['height'] / 1e6, benchmark_node.beside_network(case))
+                (case['width'] * case['height'] / 1e6, case['alone']['beside_network_ms'])
                 for case in sizes['cases'] if case['transport'] == transport])
         axes[2].set(xlabel='megapixels', ylabel='CPU ms a frame in the node,\nbeside the network')
     for axis in axes:

@@ -23,7 +23,8 @@ OLD_VARIABLE, NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_
 OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 TRANSPORT_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
 #: Settings of the C library, as tracker.launch.py has them for the tracker and
-#: usb_camera.launch.py for a camera; what they say there holds here too.
+#: usb_camera.launch.py for a camera; what they say there holds here too. Of this package's nodes
+#: all others but the tracker get a camera's: nearly all of them hold images.
 TUNABLES = 'GLIBC_TUNABLES'
 SETTINGS = (('glibc.cpu.x86_non_temporal_threshold', 524288), ('glibc.malloc.arena_max', 1),
             ('glibc.malloc.hugetlb', 1))
@@ -138,7 +139,7 @@ class Graph:
         for name, other in remaps.items():
             command += ['-r', f'{name}:={other}']
         environment = self._environment(PROFILES.get(executable, PROFILE)) | _c_library(
-            SETTINGS if executable in PROFILES else CAMERA_SETTINGS)
+            SETTINGS if executable == 'tracker_node' else CAMERA_SETTINGS)
         node = NodeProcess(executable, command, self._logs / f'{executable}.log', environment)
         self._nodes.append(node)
         return node

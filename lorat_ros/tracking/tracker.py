@@ -22,7 +22,7 @@ from lorat_ros.models.bundle import Bundle
 from lorat_ros.models.catalog import find_bundle
 from lorat_ros.tracking.crop_choice import open_sampler
 from lorat_ros.tracking.family import Family, family_class
-from lorat_ros.tracking.sampler import HOST, Sampler
+from lorat_ros.tracking.sampler import HostSampler, Sampler
 
 UINT8 = np.dtype(np.uint8)      # to compare with the class makes one anew, for every frame
 
@@ -38,9 +38,9 @@ class TrackResult:
     box: Box                    # (x, y, w, h) pixels, top-left corner and size
     score: float                # [0, 1]: how sure the model is that this is the target
     search_window: Box          # (x, y, w, h) pixels: where was looked; may leave the image
-    #: Milliseconds: crop, of that normalise (0.0 where a device does both at once), network,
-    #: decode, total; and network_cpu, of the network's the time in which this thread had a
-    #: processor (not what other threads of an engine did).
+    #: Milliseconds: crop, of that normalise (the search region; 0.0 where a device does both at
+    #: once), network, decode, total; and network_cpu, of the network's the time in which this
+    #: thread had a processor (not what other threads of an engine did).
     timings: dict[str, float] = field(default_factory=dict)
 
 
@@ -64,15 +64,16 @@ def check_image(image: np.ndarray) -> np.ndarray:
 class Tracker:
     """Follows one target through images; see ``load_tracker``."""
 
-    def __init__(self, bundle: Bundle, session: Session, sampler: Sampler = HOST) -> None:
+    def __init__(self, bundle: Bundle, session: Session, sampler: Sampler | None = None) -> None:
         """
         Make a tracker without a target.
 
-        :param sampler: cuts the crops; one of a device must make what this session takes.
+        :param sampler: cuts this tracker's crops; one of a device must make what this session
+            takes; None: the host.
         """
         self.bundle = bundle
         self.session = session
-        self._sampler = sampler
+        self._sampler = sampler = sampler or HostSampler()
         self.crops = sampler.where      # who cuts them: 'cpu', or the name of a device
         self._new_family = partial(family_class(bundle), bundle, sampler)
         self._family: Family | None = None

@@ -59,6 +59,17 @@ def test_the_networks_processor_time_has_a_mean() -> None:
     assert 'network_cpu mean [ms]' not in values(health.engine_report('e', {}, 'no model'))
 
 
+def test_times_of_debug_images_are_told_while_somebody_looks(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    health = Health()
+    assert health.stages() == {}
+    health.count_drawn(3.0)
+    assert health.stages() == {'debug image p50/p95 [ms]': '3.00 / 3.00'}
+    later = time.monotonic() + 6.0
+    monkeypatch.setattr(time, 'monotonic', lambda: later)
+    assert health.stages() == {}
+
+
 def test_only_the_last_frames_count_for_times() -> None:
     health = Health()
     for value in [1000.0] * WINDOW + [1.0] * WINDOW:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from lorat_ros.boxes import iou_xywh
-from lorat_ros.ros.images import ImageError, image_message
 from lorat_ros.ros.health import BESIDE, Health
+from lorat_ros.ros.images import ImageError, image_message
 from lorat_ros.ros.init_request import PATIENCE, InitRequest
 from lorat_ros.ros.malloc import Sweeper
 from lorat_ros.ros.pipeline import FORGOTTEN, NO_INIT, Frame, Pipeline, Said
@@ -234,8 +234,8 @@ def test_where_no_older_frame_ever_came_keeping_more_is_no_cure(line: Line) -> N
     assert '0.500 s newer than its stamp: no older one has come' in line.pipeline.said.init
     line.pipeline.request_init(InitRequest(TARGET, 3900 * MS, 'too late'))
     line.process(5133 * MS)
-    assert ('expected at most 1.0 s: no older one has come since images began; give the '
-            'stamp of a newer image' in line.pipeline.said.init)
+    assert ('expected at most 1.0 s: no older one has come since their stamps '
+            'began; give the stamp of a newer image' in line.pipeline.said.init)
 
 
 def test_after_a_clock_that_jumped_back_no_frame_of_before_is_used(line: Line) -> None:

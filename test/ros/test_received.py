@@ -42,7 +42,8 @@ def test_an_image_is_read_as_rclpy_reads_it(message: Image) -> None:
     assert read.header.message() == message.header
     for field in ('height', 'width', 'encoding', 'is_bigendian', 'step'):
         assert getattr(read, field) == getattr(message, field)
-    assert bytes(read.data) == bytes(message.data)
+    assert bytes(read.data) == bytes(message.data) and read.data.format == 'B'
+    assert list(read.data) == list(message.data)
     assert read.message() == message
 
 

@@ -45,6 +45,28 @@ def test_an_interrupted_node_ends_quietly(run: str) -> None:
     assert (result.returncode, result.stdout) == (0, 'destroyed\n')
 
 
+def test_a_signal_while_the_node_is_made_is_an_interruption_too() -> None:
+    result = subprocess.run(
+        [sys.executable, '-c', PROGRAM.format(run='return 1').replace('    executor = None', """
+    executor = None
+    def __init__(self):
+        rclpy.shutdown()
+        raise RCLError("the context is invalid")""")],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert (result.returncode, result.stdout) == (0, '')
+
+
+def test_what_goes_wrong_while_it_is_interrupted_is_not_hidden() -> None:
+    result = ended("""
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            raise OSError('the disk is full')""")
+    assert (result.returncode, 'the disk is full' in result.stdout) == (2, True)
+    result = ended('rclpy.shutdown(); raise TypeError("a fault")')
+    assert (result.returncode, 'TypeError: a fault' in result.stdout) == (1, True)
+
+
 def test_what_cannot_go_on_says_why_in_one_line() -> None:
     result = ended('raise OSError("no such\\n clip")')
     assert result.returncode == 2

@@ -64,6 +64,26 @@ def test_what_was_published_is_taken(node: Node, message: Any, kind_of_taker: ty
         assert taker.take(handle) is None
 
 
+@pytest.mark.parametrize('kind_of_taker', [PlaceTaker, PlainTaker])
+def test_one_taker_serves_one_subscription_after_the_other(node: Node, kind_of_taker: type
+                                                           ) -> None:
+    """As after a pause."""
+    taker = kind_of_taker(Image)
+    for number in range(3):
+        message = image_message(picture(), Header(stamp=Time(sec=number, nanosec=1)))
+        publisher = node.create_publisher(Image, f'image{number}', 10)
+        subscription = node.create_subscription(Image, f'image{number}', lambda _: None, 10)
+        give_up = time.monotonic() + PATIENCE
+        while not publisher.get_subscription_count():
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        publisher.publish(message)
+        with subscription.handle:
+            got, _ = taken(taker, subscription.handle)
+        assert header_message(got.header) == message.header
+        node.destroy_subscription(subscription)
+
+
 def test_in_place_is_preferred_where_it_is_possible(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(taker_of(Image), PlaceTaker)
     assert isinstance(taker_of(CompressedImage), PlaceTaker)

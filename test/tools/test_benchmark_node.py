@@ -36,7 +36,8 @@ def test_medians_are_taken_of_all_that_are_numbers():
                                'case': 'x'}
 
 
-def test_cases_take_turns_and_what_is_printed_are_medians(monkeypatch, tmp_path, capsys):
+def test_cases_take_turns_and_what_is_printed_are_medians(cache, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
     shown = []
 
     def one(case, *_):

@@ -15,11 +15,11 @@ from lorat_ros.tools.cli import main
 
 NO_PLOTS = 'matplotlib is not installed: make env'
 MACHINE = {'cpu': 'Some CPU', 'cores': 2, 'load': 0.1}
-STAGES = {**dict.fromkeys(('camera', 'take', 'waited', 'convert', 'crop', 'network', 'decode',
-                           'publish'), [1.0, 2.0]),
+STAGES = {**dict.fromkeys(('camera', 'transport', 'take', 'waited', 'convert', 'crop', 'network',
+                           'decode', 'publish'), [1.0, 2.0]),
           'frame': [10.0, 11.0], 'age': [16.0, 18.0], 'network_cpu mean': [8.0],
           'age beside network': [8.0, 9.0]}
-PHASE = {'cpu_ms': 12.5, 'answered': 300, 'shown': 300, 'stages': STAGES,
+PHASE = {'cpu_ms': 12.5, 'beside_network_ms': 4.5, 'answered': 300, 'shown': 300, 'stages': STAGES,
          'memory_mb': {'resident': 250.0, 'private': 150.0}, 'threads_ms': {'tracking': 9.0}}
 REPORT = {
     'machine': MACHINE, 'image_wh': [640, 480],

@@ -36,7 +36,7 @@ def bundle_of(family: str) -> Bundle:
 class HandleSampler:
     """Hands out what the host cuts as a device would: so that only its session can look in."""
 
-    where = 'elsewhere'
+    where, normalising = 'elsewhere', 0.0
 
     def __init__(self) -> None:
         self.cuts = 0
