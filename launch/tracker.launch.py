@@ -79,13 +79,10 @@ OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 #: From half a megabyte on the C library copies past the caches, where the network's numbers are,
 #: and is done sooner. By itself it does so only with what fills most of the last cache, which on
 #: a server is hundreds of megabytes. Other processors than x86's do not have the setting.
-#: All threads share one heap: see lorat_ros/ros/malloc.py, which comes too late for threads
-#: that an import has started. And the heap asks for huge pages, where Linux gives them on request
-#: (/sys/kernel/mm/transparent_hugepage/enabled is madvise): 1280x720 pixels fill two of them, or
-#: 675 of the others.
+#: And all threads share one heap: see lorat_ros/ros/malloc.py, which comes too late for threads
+#: that an import has started.
 TUNABLES = 'GLIBC_TUNABLES'
-SETTINGS = (('glibc.cpu.x86_non_temporal_threshold', 524288), ('glibc.malloc.arena_max', 1),
-            ('glibc.malloc.hugetlb', 1))
+SETTINGS = (('glibc.cpu.x86_non_temporal_threshold', 524288), ('glibc.malloc.arena_max', 1))
 
 
 def large_image_transport() -> list[SetEnvironmentVariable]:

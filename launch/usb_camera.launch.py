@@ -46,10 +46,6 @@ ARGUMENTS = (
 SETTINGS = ('video_device', 'image_size', 'frame_rate', 'pixel_format', 'camera_info_url',
             'frame_id')
 
-#: The C library's heap, where the driver's images lie, asks for huge pages: see tracker.launch.py.
-TUNABLES = 'GLIBC_TUNABLES'
-CAMERA_SETTINGS = (('glibc.malloc.hugetlb', 1),)
-
 
 def driver(context: LaunchContext) -> Driver:
     """Return the driver to start; CameraError if there is none."""
@@ -75,15 +71,7 @@ def camera(context: LaunchContext) -> list[Node]:
     chosen, namespace = driver(context), LaunchConfiguration('namespace').perform(context)
     return [Node(package=chosen.package, executable=chosen.executable, name=chosen.package,
                  namespace=f'{namespace}/{CAMERA}' if namespace else CAMERA,
-                 additional_env=c_library_of_the_camera(context),
                  parameters=[parameters(context)], output='screen', emulate_tty=True)]
-
-
-def c_library_of_the_camera(context: LaunchContext) -> dict[str, str]:
-    """Return the variable that makes images cheaper to handle; what the user chose stays."""
-    chosen = context.environment.get(TUNABLES, '')
-    ours = [f'{name}={value}' for name, value in CAMERA_SETTINGS if name not in chosen]
-    return {TUNABLES: ':'.join(filter(None, (chosen, *ours)))} if ours else {}
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Optional
@@ -22,13 +22,9 @@ PROFILES = MappingProxyType({'tracker_node': 'fastdds_tracker.xml'})  # of who s
 OLD_VARIABLE, NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 TRANSPORT_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
-#: Settings of the C library, as tracker.launch.py has them for the tracker and
-#: usb_camera.launch.py for a camera; what they say there holds here too. Of this package's nodes
-#: all others but the tracker get a camera's: nearly all of them hold images.
+#: Settings of the C library, as tracker.launch.py has them; what it says there holds here too.
 TUNABLES = 'GLIBC_TUNABLES'
-SETTINGS = (('glibc.cpu.x86_non_temporal_threshold', 524288), ('glibc.malloc.arena_max', 1),
-            ('glibc.malloc.hugetlb', 1))
-CAMERA_SETTINGS = (('glibc.malloc.hugetlb', 1),)
+SETTINGS = (('glibc.cpu.x86_non_temporal_threshold', 524288), ('glibc.malloc.arena_max', 1))
 LOG_TAIL = 12  # lines of a process's log that are shown when it fails
 
 
@@ -138,8 +134,9 @@ class Graph:
             command += ['-p', f'{name}:={json.dumps(value)}']  # JSON is YAML
         for name, other in remaps.items():
             command += ['-r', f'{name}:={other}']
-        environment = self._environment(PROFILES.get(executable, PROFILE)) | _c_library(
-            SETTINGS if executable == 'tracker_node' else CAMERA_SETTINGS)
+        environment = self._environment(PROFILES.get(executable, PROFILE))
+        if executable in PROFILES:
+            environment |= _c_library()
         node = NodeProcess(executable, command, self._logs / f'{executable}.log', environment)
         self._nodes.append(node)
         return node
@@ -179,10 +176,10 @@ def _room_for_images(profile: str) -> dict[str, str]:
     return {TRANSPORT_VARIABLE: 'LARGE_DATA'}  # the next best
 
 
-def _c_library(settings: Sequence[tuple[str, int]]) -> dict[str, str]:
+def _c_library() -> dict[str, str]:
     """Return the variable that makes images cheaper to handle; what was chosen stays."""
     chosen = os.environ.get(TUNABLES, '')
-    ours = [f'{name}={value}' for name, value in settings if name not in chosen]
+    ours = [f'{name}={value}' for name, value in SETTINGS if name not in chosen]
     return {TUNABLES: ':'.join(filter(None, (chosen, *ours)))} if ours else {}
 
 

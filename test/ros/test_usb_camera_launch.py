@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import inspect
 import os
 import signal
 import sys
 from pathlib import Path
 
-import pytest
 from lorat_ros.ros.usb_camera import read_settings
 from support.graph import Client
 from support.launching import needs_launch, RUN
@@ -21,7 +19,6 @@ LAUNCH_FILE = Path(__file__).resolve().parents[2] / 'launch' / 'usb_camera.launc
 DRIVER = """#!{python}
 import os, signal, sys
 print('profile', os.environ.get('FASTDDS_DEFAULT_PROFILES_FILE'))
-print('C library', os.environ.get('GLIBC_TUNABLES'))
 print('arguments', *sys.argv[1:])
 for before, argument in zip(sys.argv, sys.argv[1:]):
     if before == '--params-file':
@@ -70,7 +67,7 @@ def installed(prefix: Path, package: str, executable: str) -> dict[str, str]:
 @needs_launch
 def test_camera_and_tracker_meet(node_process, tmp_path: Path) -> None:
     environment = installed(tmp_path, 'usb_cam', 'usb_cam_node_exe')
-    environment |= {'FASTDDS_DEFAULT_PROFILES_FILE': '', 'GLIBC_TUNABLES': ''}
+    environment['FASTDDS_DEFAULT_PROFILES_FILE'] = ''
     launch = node_process([sys.executable, '-c', RUN, str(LAUNCH_FILE), 'namespace:=front',
                            'pixel_format:=mjpeg', 'image_size:=1280x720', 'frame_rate:=29.97'],
                           environment=environment)
@@ -78,7 +75,6 @@ def test_camera_and_tracker_meet(node_process, tmp_path: Path) -> None:
     assert 'pixel_format: mjpeg2rgb' in launch.output and 'framerate: 29.97' in launch.output
     assert '__ns:=/front/camera' in launch.output
     assert 'fastdds.xml' in launch.output  # the sender's setting is the one that counts
-    assert 'C library glibc.malloc.hugetlb=1' in launch.output
     client = Client('/front/lorat_tracker', '/front/camera/image_raw')
     client.wait_for_matches()
     client.wait_until(lambda: client.node.count_subscribers(
@@ -98,19 +94,3 @@ def test_without_a_driver_nothing_is_started(node_process, tmp_path: Path) -> No
     assert 'neither v4l2_camera nor usb_cam is installed' in launch.output
     assert 'sudo apt install ros-' in launch.output
     assert 'Traceback' not in launch.output and 'lorat_tracker' not in launch.output
-
-
-@needs_launch
-@pytest.mark.parametrize(('chosen', 'own'), [
-    ('', 'glibc.malloc.hugetlb=1'),
-    ('glibc.malloc.check=1', 'glibc.malloc.check=1:glibc.malloc.hugetlb=1'),
-    ('glibc.malloc.hugetlb=0', None)])
-def test_the_c_library_of_the_camera_is_set_unless_the_user_has_chosen(
-        monkeypatch: pytest.MonkeyPatch, chosen: str, own: str | None) -> None:
-    from launch import LaunchContext
-    monkeypatch.setenv('GLIBC_TUNABLES', chosen)
-    spec = importlib.util.spec_from_file_location('usb_camera_launch', LAUNCH_FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = module.c_library_of_the_camera(LaunchContext())
-    assert found == ({} if own is None else {'GLIBC_TUNABLES': own})

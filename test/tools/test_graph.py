@@ -8,9 +8,7 @@ import ast
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -90,60 +88,21 @@ def test_images_get_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 def test_the_c_library_is_set_for_images_unless_somebody_has_chosen(
         monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = (('copies', 9), ('heaps', 1))
+    (copies, size), (heaps, one) = graph.SETTINGS
     monkeypatch.setenv(graph.TUNABLES, 'glibc.malloc.check=1')
-    assert graph._c_library(settings) == {
-        graph.TUNABLES: 'glibc.malloc.check=1:copies=9:heaps=1'}
-    monkeypatch.setenv(graph.TUNABLES, 'heaps=4')
-    assert graph._c_library(settings) == {graph.TUNABLES: 'heaps=4:copies=9'}
-    monkeypatch.setenv(graph.TUNABLES, 'copies=99999:heaps=4')
-    assert graph._c_library(settings) == {}
-
-
-def test_the_tracker_and_the_cameras_get_their_settings(
-        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(graph.TUNABLES, raising=False)
-    started: dict[str, Mapping[str, str]] = {}
-
-    class Noted:
-        def __init__(self, name: str, command: list[str], log: Path, env: Mapping[str, str]):
-            started[name] = env
-
-    monkeypatch.setattr(graph, 'NodeProcess', Noted)
-    nodes = Graph(tmp_path)
-    for name in ('tracker_node', 'video_publisher'):
-        nodes.start(name, {})
-    written = {name: env[graph.TUNABLES] for name, env in started.items()}
-    for name, settings in (('tracker_node', graph.SETTINGS),
-                           ('video_publisher', graph.CAMERA_SETTINGS)):
-        assert written[name] == ':'.join(f'{key}={value}' for key, value in settings)
+    assert graph._c_library() == {
+        graph.TUNABLES: f'glibc.malloc.check=1:{copies}={size}:{heaps}={one}'}
+    monkeypatch.setenv(graph.TUNABLES, f'{heaps}=4')
+    assert graph._c_library() == {graph.TUNABLES: f'{heaps}=4:{copies}={size}'}
+    monkeypatch.setenv(graph.TUNABLES, f'{copies}=99999:{heaps}=4')
+    assert graph._c_library() == {}
 
 
 def test_the_launch_file_makes_room_in_the_same_way() -> None:
     """It has names of its own: it runs also where `ros2 launch` cannot import this package."""
-    tree = launch_file('tracker.launch.py')
-    named = constants_of(tree)
-    assert named['OLD_PROFILES'] == graph.OLD_VARIABLE
-    assert named['PROFILES'] == graph.NEW_VARIABLE
-    assert named['OLD_DISTRIBUTIONS'] == graph.OLD_DISTRIBUTIONS
-    assert (named['TUNABLES'], named['SETTINGS']) == (graph.TUNABLES, graph.SETTINGS)
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    assert {graph.TRANSPORT_VARIABLE, graph.PROFILE, *graph.PROFILES.values()} <= texts
-
-
-def test_the_launch_file_of_a_camera_sets_its_c_library_in_the_same_way() -> None:
-    named = constants_of(launch_file('usb_camera.launch.py'))
-    assert (named['TUNABLES'], named['CAMERA_SETTINGS']) == (graph.TUNABLES,
-                                                             graph.CAMERA_SETTINGS)
-
-
-def launch_file(name: str) -> ast.Module:
-    return ast.parse((Path(__file__).resolve().parents[2] / 'launch' / name).read_text())
-
-
-def constants_of(tree: ast.Module) -> dict[str, Any]:
-    """All names that stand for plain values."""
-    named: dict[str, Any] = {}
+    file = Path(__file__).resolve().parents[2] / 'launch' / 'tracker.launch.py'
+    tree = ast.parse(file.read_text())
+    named = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, (ast.Tuple, ast.Constant)):
             target = node.targets[0]
@@ -152,4 +111,9 @@ def constants_of(tree: ast.Module) -> dict[str, Any]:
                 value = ast.literal_eval(node.value)
                 named.update(zip((n.id for n in names),
                                  value if isinstance(target, ast.Tuple) else [value]))
-    return named
+    assert named['OLD_PROFILES'] == graph.OLD_VARIABLE
+    assert named['PROFILES'] == graph.NEW_VARIABLE
+    assert named['OLD_DISTRIBUTIONS'] == graph.OLD_DISTRIBUTIONS
+    assert (named['TUNABLES'], named['SETTINGS']) == (graph.TUNABLES, graph.SETTINGS)
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert {graph.TRANSPORT_VARIABLE, graph.PROFILE, *graph.PROFILES.values()} <= texts
