@@ -204,11 +204,14 @@ class Soak:
         return header.stamp.sec, header.stamp.nanosec
 
     def _megabytes(self) -> float:
+        """Resident, without shared memory: of the camera's, pages count when they are touched."""
         try:
-            pages = int(Path(f'/proc/{self.node.process.pid}/statm').read_text().split()[1])
-        except OSError:      # it has ended; that is found out elsewhere
+            _, resident, shared = Path(
+                f'/proc/{self.node.process.pid}/statm').read_text().split()[:3]
+            held = int(resident) - int(shared)
+        except (OSError, ValueError):      # it has ended; that is found out elsewhere
             return 0.0
-        return pages * os.sysconf('SC_PAGE_SIZE') / 1e6
+        return held * os.sysconf('SC_PAGE_SIZE') / 1e6
 
     def _judge_end(self) -> None:
         found = self.found
@@ -236,7 +239,7 @@ def table(found: Findings, seconds: float) -> str:
             ('images that the camera could not publish', str(found.held_up)),
             ('faults and wishes', ', '.join(f'{name} {count}' for name, count in
                                             sorted(found.deeds.items()))),
-            ('memory at first, after warm-up, at last, most [MB]',
+            ('memory of its own at first, after warm-up, at last, most [MB]',
              f'{memory[0]:.0f}, {memory[min(len(memory) - 1, int(WARM_UP))]:.0f}, '
              f'{memory[-1]:.0f}, {max(memory):.0f}'),
             ('slope after warm-up [MB in ten minutes]', f'{found.slope():.2f}'),
