@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from conftest import executable, NodeProcess, pytest_configure
-from lorat_ros.tools.graph import SETTINGS, TUNABLES
+from lorat_ros.tools import graph
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -249,11 +249,6 @@ def table(found: Findings, seconds: float) -> str:
     return '\n'.join(['| | |', '|---|---|', *(f'| {a} | {b} |' for a, b in rows)])
 
 
-def c_library() -> dict[str, str]:
-    """The variable with which tracker.launch.py starts the tracker."""
-    return {TUNABLES: ':'.join(f'{name}={value}' for name, value in SETTINGS)}
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 1 if anything was wrong."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
@@ -262,7 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     pytest_configure()      # a graph of its own
     with tempfile.TemporaryDirectory() as folder:
-        node = NodeProcess(executable('tracker_node'), Path(folder) / 'node.log', c_library())
+        node = NodeProcess(executable('tracker_node'), Path(folder) / 'node.log',
+                           graph._c_library())      # as tracker.launch.py starts it
         soak = Soak(node, random.Random(args.seed))
         try:
             found = soak.run(60 * args.minutes)
