@@ -173,7 +173,7 @@ def table(report: Report) -> str:
     rows += [(key, value) for key, value in report.engine.items()]
     lines = [f'  {name:<16} {value}' for name, value in rows]
     if report.stages_ms:
-        lines += ['', f'  {"milliseconds":<16} {"p50":>7} {"p95":>7}']
-        lines += [f'  {stage:<16} {t["p50"]:>7.2f} {t["p95"]:>7.2f}'
+        lines += ['', f'  {"milliseconds":<18} {"p50":>7} {"p95":>7}']
+        lines += [f'  {stage:<18} {t["p50"]:>7.2f} {t["p95"]:>7.2f}'
                   for stage, t in report.stages_ms.items()]
     return '\n'.join(lines)
