@@ -24,7 +24,7 @@ from lorat_ros.tools.evaluate_report import assess, report_of, Verdict
 from lorat_ros.tools.evaluate_run import Entry, Follower, identity, Run, run_clip
 from lorat_ros.tools.frames import check_folders_of, FramesError
 from lorat_ros.tools.peers import open_peer, PeerError, PEERS
-from lorat_ros.tools.sequences import Clip, load_clip
+from lorat_ros.tools.sequences import Clip, load_clips
 from lorat_ros.tools.sequences_layouts import find_sources, LAYOUTS
 from lorat_ros.tracking.tracker import ImageError, load_tracker
 
@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         check_folders_of(args.json, args.plot)
         if args.plot and not can_plot():
             raise FramesError('--plot needs matplotlib: pip install matplotlib')
-        layout, clips, complaints = _clips(args.peers)
+        layout, sources = find_sources(args.peers)
+        clips, complaints = load_clips(sources, args.peers)
         contenders, absentees = _contenders(args)
         complaints += absentees
         machine = describe_machine()
@@ -74,19 +75,6 @@ def run(args: argparse.Namespace) -> int:
     for line in complaints:
         print(f'lorat benchmark: {line}', file=sys.stderr)
     return 1 if complaints else 0
-
-
-def _clips(folder: Path) -> tuple[str, list[Clip], list[str]]:
-    layout, sources = find_sources(folder)
-    clips, complaints = [], []
-    for source in sources:
-        try:
-            clips.append(load_clip(source))
-        except FramesError as error:
-            complaints.append(f'{error} (left out)')
-    if not clips:
-        raise FramesError(f'no sequence in {folder} can be run:\n' + '\n'.join(complaints))
-    return layout, clips, complaints
 
 
 def _contenders(args: argparse.Namespace) -> tuple[list[Contender], list[str]]:

@@ -25,7 +25,7 @@ from lorat_ros.tools.evaluate_report import assess, report_of, text_of, Verdict
 from lorat_ros.tools.evaluate_run import Entry, identity, read_entry, run_model, Shelf
 from lorat_ros.tools.evaluate_sheets import worst, write_sheet
 from lorat_ros.tools.frames import check_folders_of, FramesError
-from lorat_ros.tools.sequences import Clip, load_clip
+from lorat_ros.tools.sequences import Clip, load_clips
 from lorat_ros.tools.sequences_layouts import EXPECTED, find_sources, LAYOUTS
 from lorat_ros.tracking.tracker import load_tracker
 
@@ -146,17 +146,7 @@ def _read(args: argparse.Namespace) -> tuple[str, list[Clip], list[str]]:
             raise FramesError(f'--only {unknown[0]}: there is no such sequence, but '
                               f'{", ".join(s.name for s in sources[:8])} …')
         sources = [source for source in sources if source.name in wanted]
-    clips, complaints = [], []
-    for source in sources:
-        try:
-            clips.append(load_clip(source))
-        except FramesError as error:
-            complaints.append(f'{error} (left out)')
-            continue
-        complaints += [f'{source.name}: {doubt}' for doubt in clips[-1].doubts]
-    if not clips:
-        raise FramesError(f'none of the {len(sources)} sequences in {args.folder} can be run:\n'
-                          + '\n'.join(complaints))
+    clips, complaints = load_clips(sources, args.folder)
     return layout, clips, complaints
 
 

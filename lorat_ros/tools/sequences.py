@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,28 @@ def load_clip(source: Source) -> Clip:
         return _load(source)
     except (FramesError, BoxError, OSError) as error:
         raise FramesError(f'{source.name}: {error}') from None
+
+
+def load_clips(sources: Iterable[Source], folder: Path) -> tuple[list[Clip], list[str]]:
+    """
+    Read all that can be run.
+
+    :param folder: where they lie, for the message.
+    :returns: them, and a line on each that cannot be run and on each doubt.
+    :raises FramesError: none of them can.
+    """
+    clips, complaints = [], []
+    for source in sources:
+        try:
+            clips.append(load_clip(source))
+        except FramesError as error:
+            complaints.append(f'{error} (left out)')
+            continue
+        complaints += [f'{source.name}: {doubt}' for doubt in clips[-1].doubts]
+    if not clips:
+        raise FramesError(f'none of the {len(complaints)} sequences in {folder} can be run:\n'
+                          + '\n'.join(complaints))
+    return clips, complaints
 
 
 def _load(source: Source) -> Clip:

@@ -31,6 +31,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from support.graph import Client, picture, TARGET
+from tqdm import tqdm
 
 RATE = 60.0                 # frames per second
 WARM_UP = 300.0             # seconds before memory is looked at
@@ -89,6 +90,7 @@ class Soak:
         self.client.send_box(TARGET)
         start = time.monotonic()
         due, next_deed, next_look = start, start + 2.0, start
+        bar = tqdm(total=round(seconds), unit='s', desc='soak', disable=None)
         while (now := time.monotonic()) < start + seconds and self.node.returncode is None:
             self._send()
             due = max(due + 1 / RATE, now)
@@ -98,6 +100,8 @@ class Soak:
             if now > next_look:
                 next_look = now + 1.0
                 self.found.memory.append((now - start, self._megabytes()))
+                bar.set_postfix_str(f'{self.found.memory[-1][1]:.0f} MB', refresh=False)
+                bar.update(int(now - start) - bar.n)
             if now > next_deed:
                 next_deed = now + self.chance.uniform(*self._pauses)
                 deed = self.chance.choice(self._deeds)
@@ -105,6 +109,7 @@ class Soak:
                 self.found.deeds[name] = self.found.deeds.get(name, 0) + 1
                 deed()
                 due = time.monotonic()
+        bar.close()
         self._judge_end()
         return self.found
 
