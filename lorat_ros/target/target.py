@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Optional
+from typing import NamedTuple, Optional, TYPE_CHECKING
 
 import numpy as np
 
@@ -25,8 +24,7 @@ GIVEN_SCORE = 1.0  # of the box that defines the target: it is not an estimate
 LONGEST_STEP = 1.0  # seconds that the motion is carried on at once: a clock may jump ahead
 
 
-@dataclass(frozen=True)
-class TargetStep:
+class TargetStep(NamedTuple):
     """What one frame said about the target.
 
     ``box`` is the measured box, (x, y, w, h) in pixels, and None unless ``state`` is TRACKING.
@@ -44,7 +42,7 @@ class TargetStep:
     score: float = 0.0
     search_window: Optional[Box] = None
     prediction: Optional[Box] = None
-    timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    timings: Mapping[str, float] = MappingProxyType({})
     returned: int = 0
     returned_by: str = ''
     said: Optional[Box] = None
@@ -178,9 +176,10 @@ class Target:
         self._sanity.believe(found.box, image_wh)
         self._last = found.box
         self._returned, self._returned_by = self._returned + 1, self._reacquisition.way
-        return replace(step, state=self._status.start(), box=found.box, score=found.score,
-                       search_window=found.search_window, prediction=None,
-                       said=found.box, returned=self._returned, returned_by=self._returned_by)
+        return step._replace(
+            state=self._status.start(), box=found.box, score=found.score,
+            search_window=found.search_window, prediction=None, said=found.box,
+            returned=self._returned, returned_by=self._returned_by)
 
     def _next_id(self) -> str:
         previous = self._id

@@ -11,7 +11,7 @@ exactly, so boxes go back and forth without loss.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,8 +22,7 @@ from lorat_ros.tracking.crop_taps import (area_taps, halved, linear_taps, moved,
                                           pair_taps)
 
 
-@dataclass(frozen=True)
-class CropPlan:
+class CropPlan(NamedTuple):
     """Which pixels of an image go where in a square crop. All rectangles are x1, y1, x2, y2."""
 
     source: tuple[int, int, int, int]         # of the image, pixels

@@ -21,8 +21,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,8 +39,7 @@ SURE = 0.5          # score of the network, and belief, from which the target's 
 LOGIT_LIMIT = 9.2   # a score of 1e-4 or of 1 - 1e-4 says all that it can
 
 
-@dataclass(frozen=True)
-class Pieces:
+class Pieces(NamedTuple):
     """The evidence for one box."""
 
     peak: float
@@ -56,7 +55,7 @@ class Pieces:
         return 1 / (1 + math.exp(-min(max(total, -50.0), 50.0))) if math.isfinite(total) else 0.0
 
 
-PIECES = tuple(field.name for field in fields(Pieces))
+PIECES = Pieces._fields
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,8 @@ class Evidence:
         #: Template cells, those of the target first; and where in them each of the two begins.
         self._either = np.concatenate([target, surroundings])
         self._begins = (0, len(target)) if len(surroundings) else (0,)
-        self._looks = np.zeros(1, np.float32)
+        # What was gathered last: the sum of its features, how long that is, how like the memory.
+        self._looks, self._length, self._alike = np.zeros(1, np.float32), 1.0, 1.0
         self._memory: np.ndarray | None = None
         self._sure = 0
 
@@ -119,12 +119,13 @@ class Evidence:
         shares = [share for _, share in cover]
         looks = features[at] if sum(shares) <= LEAST else \
             np.array(shares, np.float32).dot(features.take([cell for cell, _ in cover], 0))
-        self._looks = looks / _length(looks)
+        self._looks, self._length = looks, math.sqrt(float(looks.dot(looks))) + 1e-6
+        if self._memory is not None:
+            self._alike = float(looks.dot(self._memory)) / self._length
         odds = math.log(max(score, 1e-9) / max(1 - score, 1e-9))
-        memory = 1.0 if self._memory is None else float(self._looks.dot(self._memory))
         inside = [cell for cell, share in cover if share > INSIDE] or [at]
         return Pieces(peak=min(max(odds, -LOGIT_LIMIT), LOGIT_LIMIT),
-                      match=self._match(similarity.take(inside, 0)), memory=memory,
+                      match=self._match(similarity.take(inside, 0)), memory=self._alike,
                       agreement=overlap_around(boxes, box, AROUND))
 
     def weigh(self, outputs: Mapping[str, np.ndarray], box: Box, score: float, weights: Weights
@@ -139,10 +140,15 @@ class Evidence:
     def learn(self) -> None:
         """Take what was gathered last for a sure sight of the target."""
         self._sure += 1
-        rate = max(SLOWEST, 1 / self._sure)
-        mixed = self._looks if self._memory is None else \
-            (1 - rate) * self._memory + rate * self._looks
-        self._memory = mixed / _length(mixed)
+        if self._memory is None:
+            self._memory = self._looks / self._length
+            return
+        new = max(SLOWEST, 1 / self._sure)
+        old = 1 - new
+        # How long the mixture of two that are as long as 1 is, their likeness says.
+        length = math.sqrt(max(old * old + 2 * old * new * self._alike + new * new, 0.0)) + 1e-6
+        self._memory = (self._memory * (old / length)
+                        + self._looks * (new / (length * self._length)))
 
     def branch(self) -> Evidence:
         """Make another one that knows the same; what it learns stays its own."""
@@ -152,11 +158,7 @@ class Evidence:
         """Mean over cells (n, g * g + 1): nearest of the target less nearest of the rest."""
         if len(self._begins) == 1:
             return 0.0
+        # ``take`` costs half of what indexing with a list does: see ``cells``.
         nearest = np.maximum.reduceat(similarity.take(self._either, 1), self._begins, 1).tolist()
         return sum(target - rest for target, rest in nearest) / len(nearest)
 
-
-# ``dot`` and ``take`` cost half of what operators do (``@``, indexing with a list): see ``cells``.
-
-def _length(vector: np.ndarray) -> float:
-    return math.sqrt(float(vector.dot(vector))) + 1e-6

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,8 +22,7 @@ from lorat_ros.models.bundle import Bundle, BundleError
 from lorat_ros.models.families import FAMILIES, load
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a family reads out of its network for one frame."""
 
     box: Box                # xywh, image pixels

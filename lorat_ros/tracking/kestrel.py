@@ -24,8 +24,9 @@ from lorat_ros.tracking.sampler import CropRule, HOST, Sampler
 STRIDE = 16
 IMAGE_MEAN = np.array((103.53, 116.28, 123.675), np.float32)      # BGR, of ImageNet
 IMAGE_SCALE = np.float32(1 / 58.0)
-#: What the levels of the three colours become, (1, 256, 3).
-LEVELS = (np.arange(256, dtype=np.float32)[:, None] * IMAGE_SCALE - IMAGE_MEAN * IMAGE_SCALE)[None]
+#: What the levels of the three colours become, (256,) each.
+LEVELS = tuple(np.arange(256, dtype=np.float32) * IMAGE_SCALE - mean * IMAGE_SCALE
+               for mean in IMAGE_MEAN)
 USUAL_RATE = 0.08   # of the usual size, a frame
 PATIENCE = 5        # unsure frames in a row that are but a bad moment
 FORGET_PLACE = 10   # frames after which the last place counts half
@@ -53,8 +54,9 @@ def cover_of_cells(box: Box, cells: int, size: int) -> np.ndarray:
 def normalise(crop: np.ndarray) -> np.ndarray:
     """Crop (S, S, 3) uint8 BGR to the network's (1, 3, S, S) float32 RGB."""
     tensor = np.empty((1, 3, *crop.shape[:2]), np.float32)
-    # Two calls: what a level becomes is looked up, and goes plane by plane into its place.
-    cv2.split(cv2.LUT(crop, LEVELS), list(tensor[0, ::-1]))
+    # What a level becomes is looked up, plane by plane and straight into its place.
+    for plane, levels, numbers in zip(cv2.split(crop), LEVELS, tensor[0, ::-1]):
+        cv2.LUT(plane, levels, numbers)
     return tensor
 
 
@@ -133,7 +135,7 @@ class KestrelFamily:
         # The longer it has not been seen, the less its last place says.
         weight = self._window_weight / (1 + self._absent_for / FORGET_PLACE)
         ranking = Ranking(cells, (last_w, last_h), self._shape_penalty, self._window, weight)
-        peaks = [self._peak(cell, cells) for cell in peaks_of(cells.scores, cells.side, FAINT)]
+        peaks = [self._peak(cell, cells) for cell in peaks_of(cells.at_least(FAINT), cells.side)]
         chosen, best = self._choose(ranking, self._peak(ranking.best, cells), peaks)
         if chosen is None:
             self._rivals.follow([peak.box for peak in peaks], None, False)
@@ -173,7 +175,7 @@ class KestrelFamily:
         return Answer(reported, belief, self._plan.window)
 
     def _peak(self, cell: int, cells: Cells) -> Peak:
-        return Peak(cell, self._plan.to_image(cells.box(cell)), cells.scores[cell])
+        return Peak(cell, self._plan.to_image(cells.box(cell)), cells.score(cell))
 
     def _choose(self, ranking: Ranking, best: Peak, peaks: Sequence[Peak]
                 ) -> tuple[Peak | None, float]:
@@ -185,7 +187,7 @@ class KestrelFamily:
         """
         sight = self._unsure == 0
         claimed = [peak for peak in peaks if self._rivals.claims(peak.box, self._box, sight)]
-        if self._absent_for >= self._rival_patience or \
+        if not claimed or self._absent_for >= self._rival_patience or \
                 not any(distance_in_boxes(best.box, peak.box) < NEAR for peak in claimed):
             return best, best.score
         # A rival outshines it; the target may still stand out close to where it was.

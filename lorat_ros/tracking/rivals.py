@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lorat_ros.boxes import Box, centre_xywh
 
@@ -22,8 +23,7 @@ NEAR = 0.75           # of a box: farther from where it was is something else
 TIGHT = 0.35          # the same where it might be the target that comes back
 
 
-@dataclass(frozen=True)
-class Peak:
+class Peak(NamedTuple):
     """A local maximum of the score."""
 
     cell: int                     # of the grid, row by row
@@ -59,7 +59,10 @@ class Rivals:
         :param in_sight: whether it was seen in the last frame. Then what is close to it is
             probably itself; but a rival may well walk over the place of one that is hidden.
         """
-        away, known = distance_in_boxes(box, target), self._confirmed()
+        known = self._confirmed()
+        if not known:
+            return False
+        away = distance_in_boxes(box, target)
         if away > APART:
             return any(distance_in_boxes(box, rival.box) < min(NEAR, away) for rival in known)
         return not in_sight and any(rival.missed == 0 and

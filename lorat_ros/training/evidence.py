@@ -22,7 +22,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -138,7 +138,7 @@ def weighed(account: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:
         outputs = {name: account[name][number][None].astype(np.float32) for name in KEPT_AS}
         pieces, _ = evidence.weigh(outputs, tuple(box.tolist()), float(account['net'][number]),
                                    weights)
-        found.append(astuple(pieces))
+        found.append(pieces)
     return np.array(found)
 
 

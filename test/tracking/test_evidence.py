@@ -103,7 +103,7 @@ def test_belief_is_a_share_whatever_is_shown(box, score, boxes, features):
 
 def test_what_is_no_number_is_not_believed():
     pieces = gather(Evidence(MASK), outputs())
-    assert replace(pieces, memory=float('nan')).belief(WEIGHTS) == 0.0
+    assert pieces._replace(memory=float('nan')).belief(WEIGHTS) == 0.0
 
 
 def test_bundles_without_evidence_have_no_weights_and_garbled_ones_are_refused():

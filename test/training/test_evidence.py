@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple
 from pathlib import Path
 
 import cv2
@@ -109,7 +108,7 @@ def test_an_account_is_weighed_as_the_tracker_weighs_it(pool, monkeypatch):
     monkeypatch.setattr(evidence, 'Witness', Told)
     account = evidence.watch(bundle, session, clip, evidence.FAULTS['plain'])
     again = evidence.weighed(account, Weights.of(bundle.manifest))
-    assert again == pytest.approx(np.array([astuple(pieces) for pieces in told]), abs=2e-2)
+    assert again == pytest.approx(np.array(told), abs=2e-2)
     assert len(account['overlap']) == len(again) == len(clip) - 1
 
 
