@@ -5,20 +5,19 @@ What the cells of a search region answer, in plain numbers.
 
 A network streams megabytes through the caches. After it every call of NumPy costs some 5
 microseconds, however small the arrays, a cell in plain Python one: and of a hundred cells a
-handful matter. Numbers in Python lie scattered over its memory, so only those are made that are
-looked at.
+handful matter. Numbers in Python lie scattered over its memory: of boxes, only those are made
+that are looked at.
 """
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from lorat_ros.boxes import Box
 
 FARTHEST_LOGIT = -60.0      # below, a score is nothing
-USUAL = 0.05                # score of what looks a little like the target
 THINNEST = 1e-3             # pixels: what an answer measures at least
 
 
@@ -41,39 +40,19 @@ class Cells:
 
     def __init__(self, logits: np.ndarray, boxes: np.ndarray, size: int) -> None:
         self.side, self._size = len(logits), size
-        self._logits, edges = logits.ravel(), boxes.ravel()
-        self._count, self._edge = len(self._logits), edges.item
-        #: Whether all of it are numbers; nothing else is to be asked where they are not. (What is
-        #: beyond 1e19 has no square in float32, and is of no more use.)
-        self.are_finite = math.isfinite(float(self._logits.dot(self._logits))
-                                        + float(edges.dot(edges)))
-        self._found: dict[int, float] = {}
-        self._least = math.inf      # score down to which they are in there
-
-    def score(self, cell: int) -> float:
-        """Return the score of a cell, in [0, 1]."""
-        logit: float = self._logits.item(cell)
-        return 1 / (1 + math.exp(-logit)) if logit > FARTHEST_LOGIT else 0.0
-
-    def at_least(self, score: float) -> dict[int, float]:
-        """Return the cells with this score or a higher one, in their order, and their scores."""
-        if score < self._least:
-            self._least = min(score, USUAL)     # at once down to where it is asked for mostly
-            self._found = {cell: self.score(cell) for cell in self._down_to(self._least)}
-        return {cell: high for cell, high in self._found.items() if high >= score}
-
-    def _down_to(self, score: float) -> list[int]:
-        """Return the cells with this score or a higher one; a little below will do, too."""
-        if score <= 0:
-            return list(range(self._count))
-        limit = math.log(score / max(1 - score, 1e-16)) - 1e-3
-        cells: list[int] = (self._logits >= limit).nonzero()[0].tolist()
-        return cells
+        numbers, edges = logits.ravel().tolist(), boxes.ravel()
+        self._count, self._edge = len(numbers), edges.item
+        #: Whether all of it are numbers; nothing else is to be asked where they are not. (Boxes of
+        #: 1e19 crops have no square in float32, and are of no more use.)
+        self.are_finite = math.isfinite(sum(numbers) + float(edges.dot(edges)))
+        exp = math.exp
+        self.scores: list[float] = [1 / (1 + exp(-logit)) if logit > FARTHEST_LOGIT else 0.0
+                                    for logit in numbers]
 
     @property
     def best(self) -> int:
         """The cell with the highest score."""
-        return int(self._logits.argmax())
+        return self.scores.index(max(self.scores))
 
     def corners(self, cell: int) -> Box:
         """Return the answer of a cell: x1, y1, x2, y2 in pixels of the crop."""
@@ -101,19 +80,20 @@ class Ranking:
                  window: Sequence[float], weight: float) -> None:
         self._cells, self._last_wh, self._penalty = cells, last_wh, shape_penalty
         self._fits: dict[int, float] = {}
-        first = cells.best
+        scores, first = cells.scores, cells.best
         # None fits better than its score says, so that of most cells the boxes need no look.
         top = self._fit(first)
-        top = max(map(self._fit, cells.at_least(top)), default=top)
+        for cell in [cell for cell, score in enumerate(scores) if score > top]:
+            top = max(top, self._fit(cell))
         self._window, self._own, self._near = window, 1 - weight, weight * top
         least, own, near = self.of(first), self._own, self._near
-        self._hopeful = [cell for cell, score in cells.at_least((least - near) / own).items()
-                         if own * score + near * window[cell] >= least] or [first]
+        self._hopeful = [cell for cell, (score, middle) in enumerate(zip(scores, window))
+                         if own * score + near * middle >= least]
 
     def _fit(self, cell: int) -> float:
         if cell not in self._fits:
             change = shape_change(self._cells.box(cell)[2:], self._last_wh)
-            self._fits[cell] = self._cells.score(cell) * math.exp(-self._penalty * (change - 1))
+            self._fits[cell] = self._cells.scores[cell] * math.exp(-self._penalty * (change - 1))
         return self._fits[cell]
 
     def of(self, cell: int) -> float:
@@ -137,21 +117,21 @@ def span(start: float, length: float, cells: int) -> list[tuple[int, float]]:
             for cell in range(max(math.floor(start), 0), min(math.ceil(end), cells))]
 
 
-def peaks_of(found: Mapping[int, float], side: int) -> list[int]:
+def peaks_of(scores: Sequence[float], side: int, least: float) -> list[int]:
     """
     Cells that none of their eight neighbours exceeds, highest first.
 
-    :param found: cells of a grid with this many along a side, numbered row by row, and their
-        scores: all that are as high as the lowest of them.
+    :param scores: of a grid with this many cells along a side, row by row.
+    :param least: lower ones are left out.
     """
-    peaks = []
-    for cell, score in found.items():
+    found = []
+    for cell in [cell for cell, score in enumerate(scores) if score >= least]:
         row, column = divmod(cell, side)
-        across = range(max(column - 1, 0), min(column + 2, side))
-        if not any(found.get(at * side + beside, 0.0) > score
-                   for at in range(max(row - 1, 0), min(row + 2, side)) for beside in across):
-            peaks.append(cell)
-    return sorted(peaks, key=lambda cell: -found[cell])
+        left, right = max(column - 1, 0), min(column + 2, side)
+        if scores[cell] >= max(max(scores[at * side + left:at * side + right])
+                               for at in range(max(row - 1, 0), min(row + 2, side))):
+            found.append(cell)
+    return sorted(found, key=lambda cell: -scores[cell])
 
 
 def overlap_around(boxes: np.ndarray, box: Box, around: float) -> float:

@@ -135,7 +135,7 @@ class KestrelFamily:
         # The longer it has not been seen, the less its last place says.
         weight = self._window_weight / (1 + self._absent_for / FORGET_PLACE)
         ranking = Ranking(cells, (last_w, last_h), self._shape_penalty, self._window, weight)
-        peaks = [self._peak(cell, cells) for cell in peaks_of(cells.at_least(FAINT), cells.side)]
+        peaks = [self._peak(cell, cells) for cell in peaks_of(cells.scores, cells.side, FAINT)]
         chosen, best = self._choose(ranking, self._peak(ranking.best, cells), peaks)
         if chosen is None:
             self._rivals.follow([peak.box for peak in peaks], None, False)
@@ -175,7 +175,7 @@ class KestrelFamily:
         return Answer(reported, belief, self._plan.window)
 
     def _peak(self, cell: int, cells: Cells) -> Peak:
-        return Peak(cell, self._plan.to_image(cells.box(cell)), cells.score(cell))
+        return Peak(cell, self._plan.to_image(cells.box(cell)), cells.scores[cell])
 
     def _choose(self, ranking: Ranking, best: Peak, peaks: Sequence[Peak]
                 ) -> tuple[Peak | None, float]:
