@@ -76,13 +76,10 @@ POINTING_TOPICS = ('init_box', 'init_point', 'candidates')
 OLD_PROFILES, PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 
-#: From half a megabyte on the C library copies past the caches, where the network's numbers are,
-#: and is done sooner. By itself it does so only with what fills most of the last cache, which on
-#: a server is hundreds of megabytes. Other processors than x86's do not have the setting.
-#: And all threads share one heap: see lorat_ros/ros/malloc.py, which comes too late for threads
-#: that an import has started.
+#: All threads share one heap of the C library: see lorat_ros/ros/malloc.py, which comes too late
+#: for threads that an import has started.
 TUNABLES = 'GLIBC_TUNABLES'
-SETTINGS = (('glibc.cpu.x86_non_temporal_threshold', 524288), ('glibc.malloc.arena_max', 1))
+ONE_HEAP = 'glibc.malloc.arena_max=1'
 
 
 def large_image_transport() -> list[SetEnvironmentVariable]:
@@ -107,10 +104,11 @@ def room_of_the_tracker(context: LaunchContext) -> dict[str, str]:
 
 
 def c_library_of_the_tracker(context: LaunchContext) -> dict[str, str]:
-    """Return the variable that makes images cheaper to handle; what the user chose stays."""
+    """Return the variable that gives all threads one heap; what the user chose stays."""
     chosen = context.environment.get(TUNABLES, '')
-    ours = [f'{name}={value}' for name, value in SETTINGS if name not in chosen]
-    return {TUNABLES: ':'.join(filter(None, (chosen, *ours)))} if ours else {}
+    if ONE_HEAP.partition('=')[0] in chosen:
+        return {}
+    return {TUNABLES: ':'.join(filter(None, (chosen, ONE_HEAP)))}
 
 
 def tracker(context: LaunchContext) -> list[Node]:

@@ -22,9 +22,9 @@ PROFILES = MappingProxyType({'tracker_node': 'fastdds_tracker.xml'})  # of who s
 OLD_VARIABLE, NEW_VARIABLE = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
 OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
 TRANSPORT_VARIABLE = 'FASTDDS_BUILTIN_TRANSPORTS'
-#: Settings of the C library, as tracker.launch.py has them; what it says there holds here too.
+#: A setting of the C library, as tracker.launch.py has it; what it says there holds here too.
 TUNABLES = 'GLIBC_TUNABLES'
-SETTINGS = (('glibc.cpu.x86_non_temporal_threshold', 524288), ('glibc.malloc.arena_max', 1))
+ONE_HEAP = 'glibc.malloc.arena_max=1'
 LOG_TAIL = 12  # lines of a process's log that are shown when it fails
 
 
@@ -177,10 +177,11 @@ def _room_for_images(profile: str) -> dict[str, str]:
 
 
 def _c_library() -> dict[str, str]:
-    """Return the variable that makes images cheaper to handle; what was chosen stays."""
+    """Return the variable that gives all threads one heap; what was chosen stays."""
     chosen = os.environ.get(TUNABLES, '')
-    ours = [f'{name}={value}' for name, value in SETTINGS if name not in chosen]
-    return {TUNABLES: ':'.join(filter(None, (chosen, *ours)))} if ours else {}
+    if ONE_HEAP.partition('=')[0] in chosen:
+        return {}
+    return {TUNABLES: ':'.join(filter(None, (chosen, ONE_HEAP)))}
 
 
 def ros_is_there() -> bool:

@@ -143,11 +143,10 @@ def test_the_tracker_gets_less_room_unless_the_user_has_chosen(
 
 @needs_launch
 @pytest.mark.parametrize(('chosen', 'own'), [
-    ('', 'glibc.cpu.x86_non_temporal_threshold=524288:glibc.malloc.arena_max=1'),
-    ('glibc.malloc.arena_max=4',
-     'glibc.malloc.arena_max=4:glibc.cpu.x86_non_temporal_threshold=524288'),
-    ('glibc.cpu.x86_non_temporal_threshold=99999:glibc.malloc.arena_max=4', None)])
-def test_the_c_library_is_set_for_images_unless_the_user_has_chosen(
+    ('', 'glibc.malloc.arena_max=1'),
+    ('glibc.malloc.check=1', 'glibc.malloc.check=1:glibc.malloc.arena_max=1'),
+    ('glibc.malloc.arena_max=4', None)])
+def test_threads_share_a_heap_unless_the_user_has_chosen(
         monkeypatch: pytest.MonkeyPatch, chosen: str, own: str | None) -> None:
     from launch import LaunchContext
     monkeypatch.setenv('GLIBC_TUNABLES', chosen)

@@ -86,15 +86,13 @@ def test_images_get_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert graph.OLD_VARIABLE not in environment and graph.NEW_VARIABLE not in environment
 
 
-def test_the_c_library_is_set_for_images_unless_somebody_has_chosen(
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    (copies, size), (heaps, one) = graph.SETTINGS
+def test_threads_share_a_heap_unless_somebody_has_chosen(monkeypatch: pytest.MonkeyPatch
+                                                         ) -> None:
+    monkeypatch.delenv(graph.TUNABLES, raising=False)
+    assert graph._c_library() == {graph.TUNABLES: graph.ONE_HEAP}
     monkeypatch.setenv(graph.TUNABLES, 'glibc.malloc.check=1')
-    assert graph._c_library() == {
-        graph.TUNABLES: f'glibc.malloc.check=1:{copies}={size}:{heaps}={one}'}
-    monkeypatch.setenv(graph.TUNABLES, f'{heaps}=4')
-    assert graph._c_library() == {graph.TUNABLES: f'{heaps}=4:{copies}={size}'}
-    monkeypatch.setenv(graph.TUNABLES, f'{copies}=99999:{heaps}=4')
+    assert graph._c_library() == {graph.TUNABLES: f'glibc.malloc.check=1:{graph.ONE_HEAP}'}
+    monkeypatch.setenv(graph.TUNABLES, 'glibc.malloc.arena_max=4')
     assert graph._c_library() == {}
 
 
@@ -114,6 +112,6 @@ def test_the_launch_file_makes_room_in_the_same_way() -> None:
     assert named['OLD_PROFILES'] == graph.OLD_VARIABLE
     assert named['PROFILES'] == graph.NEW_VARIABLE
     assert named['OLD_DISTRIBUTIONS'] == graph.OLD_DISTRIBUTIONS
-    assert (named['TUNABLES'], named['SETTINGS']) == (graph.TUNABLES, graph.SETTINGS)
+    assert (named['TUNABLES'], named['ONE_HEAP']) == (graph.TUNABLES, graph.ONE_HEAP)
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     assert {graph.TRANSPORT_VARIABLE, graph.PROFILE, *graph.PROFILES.values()} <= texts
