@@ -44,7 +44,7 @@ class Contender(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it; returns 0, 1 (a peer or a sequence had to be left out) or 2."""
+    """Run it; returns 0, 1 (something is wrong with a peer or a sequence) or 2."""
     try:
         check_folders_of(args.json, args.plot)
         if args.plot and not can_plot():

@@ -161,4 +161,3 @@ class Evidence:
         # ``take`` costs half of what indexing with a list does: see ``cells``.
         nearest = np.maximum.reduceat(similarity.take(self._either, 1), self._begins, 1).tolist()
         return sum(target - rest for target, rest in nearest) / len(nearest)
-

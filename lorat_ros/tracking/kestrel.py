@@ -6,7 +6,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 
 from lorat_ros.boxes import Box, centre_xywh, clip_xywh
@@ -19,7 +18,7 @@ from lorat_ros.tracking.crops import (crop_recipe, CropPlan, mean_colour, plan_c
 from lorat_ros.tracking.evidence import Evidence, Pieces, SURE, Weights
 from lorat_ros.tracking.family import Answer, CropSizes, reading
 from lorat_ros.tracking.rivals import distance_in_boxes, NEAR, Peak, Rivals
-from lorat_ros.tracking.sampler import CropRule, HOST, Sampler
+from lorat_ros.tracking.sampler import CropRule, HOST, looked_up, Sampler
 
 STRIDE = 16
 IMAGE_MEAN = np.array((103.53, 116.28, 123.675), np.float32)      # BGR, of ImageNet
@@ -53,11 +52,7 @@ def cover_of_cells(box: Box, cells: int, size: int) -> np.ndarray:
 
 def normalise(crop: np.ndarray) -> np.ndarray:
     """Crop (S, S, 3) uint8 BGR to the network's (1, 3, S, S) float32 RGB."""
-    tensor = np.empty((1, 3, *crop.shape[:2]), np.float32)
-    # What a level becomes is looked up, plane by plane and straight into its place.
-    for plane, levels, numbers in zip(cv2.split(crop), LEVELS, tensor[0, ::-1]):
-        cv2.LUT(plane, levels, numbers)
-    return tensor
+    return looked_up(crop, LEVELS)
 
 
 def _colours() -> Colours:
@@ -187,7 +182,7 @@ class KestrelFamily:
         """
         sight = self._unsure == 0
         claimed = [peak for peak in peaks if self._rivals.claims(peak.box, self._box, sight)]
-        if not claimed or self._absent_for >= self._rival_patience or \
+        if self._absent_for >= self._rival_patience or \
                 not any(distance_in_boxes(best.box, peak.box) < NEAR for peak in claimed):
             return best, best.score
         # A rival outshines it; the target may still stand out close to where it was.

@@ -22,7 +22,7 @@ import numpy as np
 from lorat_ros.boxes import Box, centre_xywh
 from lorat_ros.engines.sampling import Colours, Recipe
 from lorat_ros.tracking.crop_taps import linear_taps, moved, within
-from lorat_ros.tracking.sampler import CropRule
+from lorat_ros.tracking.sampler import CropRule, looked_up
 
 MARGIN = 10.0          # pixels of a box that the clip keeps in the image, and its smallest side
 LARGEST = 16384        # pixels; squares with a longer side are thinned before they are resized
@@ -165,11 +165,7 @@ def _rows_read(side: int, size: int) -> np.ndarray:
 
 def normalise(crop: np.ndarray) -> np.ndarray:
     """Crop (S, S, 3) uint8 BGR to the network's (1, 3, S, S) float32 RGB by ImageNet's colours."""
-    tensor = np.empty((1, 3, *crop.shape[:2]), np.float32)
-    # A byte has 256 values: looked up instead of computed, plane by plane into its place.
-    for channel, plane in enumerate(cv2.split(crop)):
-        tensor[0, 2 - channel] = cv2.LUT(plane, _LEVELS[channel])
-    return tensor
+    return looked_up(crop, _LEVELS)
 
 
 def _colours() -> Colours:

@@ -8,7 +8,7 @@ import pytest
 from support.sequences import truth_of, write_sequence
 
 from lorat_ros.tools.frames import FramesError
-from lorat_ros.tools.sequences import load_clip, Source
+from lorat_ros.tools.sequences import load_clip, load_clips, Source
 
 
 def source(folder, **more) -> Source:
@@ -107,3 +107,15 @@ def test_labels_that_do_not_fit(tmp_path, text, complaint):
     (folder / 'absence.label').write_text(text)
     with pytest.raises(FramesError, match=complaint):
         load_clip(source(folder, absent=(folder / 'absence.label',)))
+
+
+def test_what_cannot_be_run_is_left_out_and_named_and_doubts_too(tmp_path):
+    good = source(write_sequence(tmp_path / 'good'))
+    odd = source(write_sequence(tmp_path / 'odd', lines=[*truth_of(5), '500,500,10,10']))
+    bad = source(write_sequence(tmp_path / 'bad', lines=['']))
+    clips, complaints = load_clips([good, bad, odd], tmp_path)
+    assert [clip.name for clip in clips] == ['good', 'odd']
+    assert complaints[0].startswith('bad: ') and complaints[0].endswith('(left out)')
+    assert complaints[1].startswith('odd: 1 true boxes lie outside') and len(complaints) == 2
+    with pytest.raises(FramesError, match='none of the 2 sequences in .* can be run:\nbad: '):
+        load_clips([bad, bad], tmp_path)
