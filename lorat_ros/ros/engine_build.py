@@ -119,8 +119,9 @@ class EngineBuilds:
 
     @property
     def building(self) -> Optional[Building]:
-        """How far the build is that runs now; None: none does."""
-        return None if self._build is None else self._build.progress
+        """How far the build is that runs now; None: none does. From any thread."""
+        build = self._build
+        return None if build is None else build.progress
 
     @property
     def facts(self) -> dict[str, Any]:

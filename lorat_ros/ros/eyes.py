@@ -47,6 +47,10 @@ class Eyes:
         if self._worker.stop():
             self._health.count_unwanted()
 
+    def wished_reliability(self) -> str:
+        """What should be asked of the camera instead; empty if all is well. From any thread."""
+        return self._input.wished_reliability()
+
     def follow_publisher(self) -> None:
         """Ask for the reliability that the camera offers, where that is left to us."""
         self._input.follow_publisher()

@@ -73,26 +73,35 @@ class ImageInput:
         """Return all publishers on the topic that the graph knows, of whatever type."""
         return self._node.get_publishers_info_by_topic(self.topic)
 
-    def follow_publisher(self) -> None:
-        """With `auto`, ask for what the publishers offer now.
+    def wished_reliability(self) -> str:
+        """
+        With `auto`, what the publishers offer now, if that is not what is asked for; else empty.
 
         Best effort matches every publisher, so that is what it starts with; where all offer
         reliable it is asked for, because lost fragments of a large image are then sent again.
         """
         if self._wanted != 'auto' or self._listener is None:
-            return
-        offered = [info.qos_profile.reliability for info in self.publishers()
-                   if info.topic_type == TYPE_NAMES[self._transport]]
+            return ''
+        offered = self._offered()
         best = 'reliable' if offered and all(
             policy == QoSReliabilityPolicy.RELIABLE for policy in offered) else 'best_effort'
-        if not offered or best == self.reliability:
+        return best if offered and best != self.reliability else ''
+
+    def follow_publisher(self) -> None:
+        """Ask for what the publishers offer now, where that is left to us."""
+        best = self.wished_reliability()
+        if not best:
             return
         self._node.get_logger().info(
-            f'{self.topic}: {len(offered)} publisher(s), subscribing {best} (options: '
+            f'{self.topic}: {len(self._offered())} publisher(s), subscribing {best} (options: '
             'best_effort, reliable); set parameter image_reliability to silence this')
         self.close()
         self.reliability = best
         self.open()
+
+    def _offered(self) -> list[QoSReliabilityPolicy]:
+        return [info.qos_profile.reliability for info in self.publishers()
+                if info.topic_type == TYPE_NAMES[self._transport]]
 
     def awaiting(self) -> str:
         """Say what is missing while no image comes, and the cure."""

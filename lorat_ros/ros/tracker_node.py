@@ -11,10 +11,8 @@ from typing import Any, Optional
 
 import cv2
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
@@ -22,17 +20,19 @@ from std_srvs.srv import SetBool, Trigger
 from lorat_ros.boxes import wh_of
 from lorat_ros.ros.bearing import BearingPublishers
 from lorat_ros.ros.debug_view import DebugView
+from lorat_ros.ros.diagnostics import DiagnosticsPublisher
 from lorat_ros.ros.engine_build import EngineBuilds
 from lorat_ros.ros.eyes import Eyes
 from lorat_ros.ros.health import Health
 from lorat_ros.ros.init_request import InitRequest
 from lorat_ros.ros.malloc import keep_image_memory
-from lorat_ros.ros.messages import diagnostic_array, nanoseconds_of
+from lorat_ros.ros.messages import nanoseconds_of
 from lorat_ros.ros.parameters import NO_BOX, Parameters
 from lorat_ros.ros.pipeline import Frame, NO_INIT, Pipeline, Said
 from lorat_ros.ros.publishers import DetectionPublishers, StatusPublisher, StatusReport
 from lorat_ros.ros.received import AnyHeader
 from lorat_ros.ros.running import serve
+from lorat_ros.ros.ticker import Ticker
 from lorat_ros.ros.wishes import Wishes
 from lorat_ros.target.frames import FrameBuffer
 from lorat_ros.target.reacquire import suitable_way
@@ -60,7 +60,7 @@ class TrackerNode(LifecycleNode):
         self._lifecycle, self._fault, self._refusal = 'unconfigured', '', NO_INIT
         self._builds = EngineBuilds(self, self._settings, self._report)
         self._status = StatusPublisher(self)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._diagnostics = DiagnosticsPublisher(self, self._health, self._builds)
         self._wishes = Wishes(self, self._settings,
                               lambda: None if self._eyes is None else self._pipeline,
                               self._refuse_wish, lambda: self._report(only_news=True))
@@ -68,10 +68,9 @@ class TrackerNode(LifecycleNode):
         served = MutuallyExclusiveCallbackGroup()
         self.create_service(Trigger, '~/reset', self._on_reset, callback_group=served)
         self.create_service(SetBool, '~/enable', self._on_enable, callback_group=served)
-        # Steady: simulated time may stand still or jump back, health must not.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(WATCH_PERIOD, self._watch, served, steady)
+        self._attention = self.create_guard_condition(self._attend, served)
         self._report()
+        self._ticker = Ticker(self, self._watch, WATCH_PERIOD)
 
     def autostart(self) -> None:
         """Configure and activate if the parameter asks for it; a failure leaves the node up.
@@ -139,7 +138,8 @@ class TrackerNode(LifecycleNode):
         return super().on_error(state)
 
     def close(self) -> None:
-        """End the worker's thread and a build; nothing is processed after this returns."""
+        """End its threads and a build; nothing is processed or said after this returns."""
+        self._ticker.close()
         self._close_eyes()
         self._builds.cancel()
 
@@ -246,36 +246,34 @@ class TrackerNode(LifecycleNode):
     # -- what the node says of itself ---------------------------------------------------------
 
     def _watch(self) -> None:
+        """Say what nobody asked for, in a thread that changes nothing itself."""
+        eyes = self._eyes
+        if self._builds.holds_start or (eyes is not None and eyes.wished_reliability()):
+            self._attention.trigger()
+        if eyes is not None:
+            self._report(only_news=True)  # silence is news too
+        self._looks += 1
+        if self._looks % REPORT_EVERY == 0:
+            self._report_health()
+
+    def _attend(self) -> None:
+        """Do what the watch has seen to be necessary, in the executor, as all that changes."""
         if self._builds.holds_start and not self._builds.poll():
             self._start()
         if self._eyes is not None:
             self._eyes.follow_publisher()
-            self._report(only_news=True)  # silence is news too
-        self._looks += 1
-        if self._looks % REPORT_EVERY == 0:  # no timer of its own: waking up costs the most of it
-            self._report_health()
 
     def _report_health(self) -> None:
-        name = self.get_fully_qualified_name().lstrip('/')
-        building = self._builds.building
-        engine = self._builds.facts if self._tracker else {}
-        missing = '' if self._tracker else building.text if building else (
-            self._fault or f'no model, the node is {self._lifecycle}')
-        facts, awaiting = {}, f'no subscription, the node is {self._lifecycle}'
-        if self._eyes is not None:
-            facts, awaiting = self._eyes.facts(), self._eyes.awaiting()
-        # What is missing only because nobody has asked for it yet is no error.
-        level = DiagnosticStatus.ERROR if self._eyes or self._fault else DiagnosticStatus.WARN
-        self._diagnostics.publish(diagnostic_array(self.get_clock().now().to_msg(), [
-            self._health.engine_report(f'{name}: engine', engine, missing, level),
-            self._health.image_report(f'{name}: image input', facts, awaiting, level)]))
+        self._diagnostics.publish(self._lifecycle, self._fault, self._tracker is not None,
+                                  self._eyes)
         self._report()
 
     def _report(self, only_news: bool = False) -> None:
         self._status.publish(self._make_report, only_news)
 
     def _make_report(self) -> StatusReport:
-        # Each is read once: the worker asks too, while the executor may put another in its place.
+        # Each is read once: worker and ticker ask too, while the executor may put another in its
+        # place.
         pipeline, eyes, lifecycle = self._pipeline, self._eyes, self._lifecycle
         said = Said() if pipeline is None else pipeline.said
         seeing = eyes is not None and said.enabled and lifecycle == 'active'
