@@ -136,7 +136,7 @@ class Graph:
             command += ['-r', f'{name}:={other}']
         environment = self._environment(PROFILES.get(executable, PROFILE))
         if executable in PROFILES:
-            environment |= _c_library()
+            environment |= c_library_of_the_tracker()
         node = NodeProcess(executable, command, self._logs / f'{executable}.log', environment)
         self._nodes.append(node)
         return node
@@ -176,7 +176,7 @@ def _room_for_images(profile: str) -> dict[str, str]:
     return {TRANSPORT_VARIABLE: 'LARGE_DATA'}  # the next best
 
 
-def _c_library() -> dict[str, str]:
+def c_library_of_the_tracker() -> dict[str, str]:
     """Return the variable that gives all threads one heap; what was chosen stays."""
     chosen = os.environ.get(TUNABLES, '')
     if ONE_HEAP.partition('=')[0] in chosen:

@@ -263,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pytest_configure()      # a graph of its own
     with tempfile.TemporaryDirectory() as folder:
         node = NodeProcess(executable('tracker_node'), Path(folder) / 'node.log',
-                           graph._c_library())      # as tracker.launch.py starts it
+                           graph.c_library_of_the_tracker())      # as tracker.launch.py starts it
         soak = Soak(node, random.Random(args.seed))
         try:
             found = soak.run(60 * args.minutes)

@@ -89,11 +89,12 @@ def test_images_get_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 def test_threads_share_a_heap_unless_somebody_has_chosen(monkeypatch: pytest.MonkeyPatch
                                                          ) -> None:
     monkeypatch.delenv(graph.TUNABLES, raising=False)
-    assert graph._c_library() == {graph.TUNABLES: graph.ONE_HEAP}
+    assert graph.c_library_of_the_tracker() == {graph.TUNABLES: graph.ONE_HEAP}
     monkeypatch.setenv(graph.TUNABLES, 'glibc.malloc.check=1')
-    assert graph._c_library() == {graph.TUNABLES: f'glibc.malloc.check=1:{graph.ONE_HEAP}'}
+    assert graph.c_library_of_the_tracker() == {
+        graph.TUNABLES: f'glibc.malloc.check=1:{graph.ONE_HEAP}'}
     monkeypatch.setenv(graph.TUNABLES, 'glibc.malloc.arena_max=4')
-    assert graph._c_library() == {}
+    assert graph.c_library_of_the_tracker() == {}
 
 
 def test_the_launch_file_makes_room_in_the_same_way() -> None:
