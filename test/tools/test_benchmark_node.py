@@ -82,7 +82,7 @@ def test_a_short_run_of_the_real_graph(cache, monkeypatch, tmp_path, capsys):
         assert stages['age'][1] >= stages['age beside network'][1] > 0
         threads = case[phase]['threads_ms']
         assert max(threads, key=threads.get) == 'tracking'
-        assert threads['images'] > 0 and threads['executor'] > 0
+        assert threads['images'] > 0 and threads['watch'] > 0 and 'executor' in threads
         held = case[phase]['memory_mb']
         assert 20 < held['private'] < held['resident'] < 2000
         assert stages['age'][0] >= stages['frame'][0]
