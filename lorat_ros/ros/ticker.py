@@ -3,8 +3,8 @@
 """Something done every so often, apart from a node's executor.
 
 For a timer an rclpy executor wakes up and gathers all that its node has, services and guards and
-subscriptions, before it waits again: more than a millisecond, in which nobody else gets the
-interpreter. A thread that sleeps wakes up for a tenth of that.
+subscriptions, before it waits again: about a millisecond, in which nobody else gets the
+interpreter. A thread that sleeps wakes up for its work alone.
 """
 from __future__ import annotations
 
